@@ -1,0 +1,1 @@
+"""Exporters: each takes finished lifetimes somewhere."""

@@ -1,0 +1,1 @@
+"""Patches: each file knows one library and turns its life into events."""
