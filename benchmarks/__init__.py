@@ -1,0 +1,1 @@
+"""What whence costs: six programs measured without it, and in each state that it can be in."""
