@@ -1,4 +1,4 @@
-"""Puts whence.pth beside the package, in wheels and in editable installs; all else is pyproject.toml's."""
+"""Puts whence.pth beside the package, in editable installs too; the rest is pyproject.toml's."""
 
 import os
 
@@ -12,10 +12,12 @@ class BuildWithPth(build_py):
     """Adds the .pth file, which belongs to no package, at the top of what is installed."""
 
     def run(self) -> None:
+        """Build the packages, then add the file."""
         super().run()
         self.copy_file(PTH, os.path.join(self._top(), os.path.basename(PTH)))
 
     def get_source_files(self) -> list[str]:
+        """Name what an sdist must hold."""
         return [*super().get_source_files(), PTH]
 
     def _top(self) -> str:

@@ -1,7 +1,7 @@
 """The folder that attaches the agent when it stands on PYTHONPATH.
 
-This file must do nothing else: with the repository on PYTHONPATH, Python imports it as the top-level
-`sitecustomize`.
+This file must do nothing else: with the repository on PYTHONPATH, Python imports it as the
+top-level `sitecustomize`.
 """
 
 import os

@@ -1,0 +1,120 @@
+"""Attaching the agent to this process, and detaching it.
+
+Start-up path of every attached process: imports nothing that the program did not.
+"""
+
+import os
+import sys
+
+from . import environment
+from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword_layer, resolve
+from .report import StartFacts, say, start_line, warn
+from .version import VERSION
+
+_settings: Settings | None = None
+_environment_asked = False
+
+
+def attach(**config: object) -> None:
+    """Attach the agent to this process.
+
+    The keywords are the settings of `whence run --help`, with underscores; what is not given comes
+    from WHENCE_* and OTEL_* variables.  Does nothing if the agent is attached already, or switched
+    off by WHENCE_DISABLED or OTEL_SDK_DISABLED.  Raises SettingError for a wrong value.
+    """
+    if _settings is None and disabled_by(os.environ) is None:
+        _start(resolve(keyword_layer(config), environ=os.environ))
+
+
+def detach() -> None:
+    """Undo attach().  Does nothing if the agent is not attached."""
+    global _settings
+    _settings = None
+
+
+def attached() -> bool:
+    """Whether the agent is attached to this process."""
+    return _settings is not None
+
+
+def settings() -> Settings | None:
+    """The settings of the attached agent."""
+    return _settings
+
+
+def attach_by_environment() -> None:
+    """Attach as WHENCE_ATTACH and the other variables say.
+
+    Called by site, before the program, in every process that inherits them.  Only the first call
+    counts: the .pth file and our sitecustomize may both be there, and site may run either twice.
+    Never raises: whatever goes wrong is one line on stderr, and the program runs without the agent.
+    """
+    global _environment_asked
+    environ = os.environ
+    if _environment_asked or not is_on(environ.get(environment.ATTACH)) or disabled_by(environ):
+        return
+    _environment_asked = True
+    if environment.is_multiprocessing_helper(sys.orig_argv):
+        return
+    if environment.is_forkserver(sys.orig_argv):
+        # The server itself runs no user code; the processes that it forks do.
+        os.register_at_fork(after_in_child=_attach_quietly)
+        return
+    _attach_quietly()
+
+
+def _attach_quietly() -> None:
+    try:
+        if _settings is None:
+            _attach_from_environment()
+    except Exception as error:
+        text = str(error) if isinstance(error, SettingError) else repr(error)
+        warn(f"{text}; the program runs without the agent")
+
+
+def _attach_from_environment() -> None:
+    environ = os.environ
+    chosen = resolve(environ=environ)
+    _start(chosen)
+    by_run = environment.RUN_PID in environ
+    speaks = not chosen.quiet and (environment.is_run_process(environ) or chosen.verbose)
+    if not by_run:
+        for label in chosen.without_effect():
+            warn(f"{label} has no effect in this version")
+    if speaks:
+        say(start_line(_start_facts(chosen)))
+    if chosen.no_child:
+        from whence.sitecustomize import FOLDER
+
+        environment.leave_children_alone(environ, FOLDER)
+    elif chosen.origin("service") == DEFAULT:
+        # multiprocessing's spawn runs `python -c ...`, which has no name of its own.
+        environ[environment.COMMAND] = chosen.service
+
+
+def _start(chosen: Settings) -> None:
+    global _settings
+    _settings = chosen
+
+
+def _start_facts(chosen: Settings) -> StartFacts:
+    from .engine.types import known_types
+
+    return StartFacts(
+        version=VERSION,
+        pid=os.getpid(),
+        runtime=f"python/{sys.version_info.major}.{sys.version_info.minor}",
+        service=chosen.service,
+        types=sum(row.spans for row in known_types())
+        if chosen.types is None
+        else len(chosen.types),
+        exports=[_destination(chosen, name) for name in chosen.export],
+    )
+
+
+def _destination(chosen: Settings, exporter: str) -> str:
+    if exporter == "otlp":
+        return f"otlp {chosen.text('endpoint')}"
+    if exporter == "file":
+        return f"file {chosen.output_path()}"
+    return exporter

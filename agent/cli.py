@@ -1,0 +1,111 @@
+"""The command line: one function for each verb, and the exit codes.
+
+`whence run` becomes the program and has its code; before that, 2 is a usage error or a wrong value,
+127 a program not found, 126 one that cannot be executed, each with one line on stderr.
+"""
+
+import sys
+
+from .version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE_ERROR = 2
+
+HELP = """\
+whence: where did this asynchronous work come from?
+
+usage: whence run [options] [--] script.py | -m module | command ...
+       whence env [options]
+       whence --version | --help
+
+  run    run a program with the agent attached; its output, signals and exit code stay its own
+  env    show the settings, where each comes from, and how to attach by environment
+
+examples:
+  whence run app.py --port 8000               the program's own options follow it
+  whence run -m http.server                   a module
+  whence run --service shop uvicorn app:app --workers 4
+  whence run --export console --min-duration 5 app.py
+  eval "$(whence env --service shop)"         attach every Python of this shell
+
+`whence run --help` lists the options. Each is also a variable (--min-duration is
+WHENCE_MIN_DURATION) and a key of [tool.whence] in pyproject.toml (min_duration).
+"""
+
+RUN_USAGE = "usage: whence run [options] [--] script.py | -m module | command ...\n\n"
+ENV_USAGE = "usage: whence env [options]\n\n"
+
+
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """The command `whence`: does what the words say and returns the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        print(HELP, end="", file=sys.stderr)
+        return USAGE_ERROR
+    verb, rest = words[0], words[1:]
+    if verb in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if verb in ("-V", "--version"):
+        print(f"whence {VERSION}")
+        return 0
+    if verb not in VERBS:
+        hint = "" if verb.startswith("-") else f" (to run a program: whence run {verb})"
+        return _fail("whence", f"expected a command out of {', '.join(VERBS)}, not {verb!r}{hint}")
+    return VERBS[verb](rest)
+
+
+def agent_main() -> int:
+    """The command `whence-agent`, which is `whence run`."""
+    return run(sys.argv[1:])
+
+
+def run(words: "Sequence[str]") -> int:
+    """`whence run`."""
+    from .arguments import HelpWanted, UsageError, options_help, read_options
+    from .config import SettingError
+
+    try:
+        options, program = read_options(words)
+        if not program:
+            raise UsageError("expected a program: script.py, -m module or a command")
+        from .run import CannotRun, run
+
+        try:
+            return run(options, program)
+        except CannotRun as error:
+            return _fail("whence run", str(error), error.code)
+    except HelpWanted:
+        print(RUN_USAGE + options_help(), end="")
+        return 0
+    except (UsageError, SettingError) as error:
+        return _fail("whence run", str(error))
+
+
+def env(words: "Sequence[str]") -> int:
+    """`whence env`."""
+    from .arguments import HelpWanted, UsageError, options_help, read_options
+    from .config import SettingError
+    from .env import describe
+
+    try:
+        options, rest = read_options(words)
+        if rest:
+            raise UsageError(f"expected options only, not {rest[0]!r}")
+        print(describe(options), end="")
+    except HelpWanted:
+        print(ENV_USAGE + options_help(), end="")
+    except (UsageError, SettingError) as error:
+        return _fail("whence env", str(error))
+    return 0
+
+
+VERBS = {"run": run, "env": env}
+
+
+def _fail(command: str, text: str, code: int = USAGE_ERROR) -> int:
+    print(f"{command}: {text}", file=sys.stderr)
+    return code
