@@ -4,6 +4,7 @@ Pure functions from facts to text, and `say`, which prints it.  Nothing ever goe
 is the program's.  Start-up path: imports nothing heavy.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -129,9 +130,9 @@ def say(text: str) -> None:
     if stream is None:
         return
     try:
-        # One write, so that the lines of several processes do not mix.
-        stream.write(text + "\n")
-        stream.flush()
+        # In one call, past any buffer: the lines of several processes do not mix, and nothing that
+        # could not be written comes out later.
+        os.write(stream.fileno(), f"{text}\n".encode(errors="backslashreplace"))
     except (OSError, ValueError):
         pass
 

@@ -1,0 +1,45 @@
+"""What tests of every folder use."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launching import Launcher
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launcher]:
+    """Starts processes in the test's folder."""
+    launcher = Launcher(tmp_path)
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of the project as it stands, built from a copy."""
+    return build(tmp_path_factory, "wheel", "*.whl")
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source distribution of the project as it stands, built from a copy."""
+    return build(tmp_path_factory, "sdist", "*.tar.gz")
+
+
+def build(factory: pytest.TempPathFactory, kind: str, pattern: str) -> Path:
+    # The build writes build/ and *.egg-info beside the sources, and takes what it finds there.
+    copy = factory.mktemp("source") / "whence"
+    leftovers = shutil.ignore_patterns(".*_cache", ".git", ".venv", "build", "dist", "*.egg-info")
+    shutil.copytree(ROOT, copy, ignore=leftovers)
+    command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", "dist"]
+    built = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (result,) = (copy / "dist").glob(pattern)
+    return result

@@ -1,0 +1,150 @@
+"""Who may import whom: everything points at the core.
+
+    instrumentation -> whence <- exporters
+
+A file is read, not run, so that an import inside a function counts as much as one at the top.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("agent", "instrumentation", "exporters", "sitecustomize")
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+class Import:
+    """One imported module, and where in the house it was written."""
+
+    def __init__(self, path: Path, line: int, level: int, module: str) -> None:
+        self.path = path
+        self.line = line
+        self.level = level
+        self.module = module
+
+    @property
+    def folder(self) -> str:
+        return self.path.relative_to(ROOT).parts[0]
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    def is_of(self, package: str) -> bool:
+        return self.module == package or self.module.startswith(package + ".")
+
+    def __repr__(self) -> str:
+        where = f"{self.path.relative_to(ROOT)}:{self.line}"
+        return f"{where} imports {'.' * self.level}{self.module}"
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(path, node.lineno, 0, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield Import(path, node.lineno, node.level, module)
+            # `from whence import exporters` and `from . import run` name modules as well.
+            for alias in node.names:
+                name = f"{module}.{alias.name}" if module else alias.name
+                yield Import(path, node.lineno, node.level, name)
+
+
+IMPORTS = [found for path in FILES for found in imports_of(path)]
+ABSOLUTE = [found for found in IMPORTS if found.level == 0]
+
+
+def within(*folders: str) -> list[Import]:
+    return [found for found in ABSOLUTE if found.folder in folders]
+
+
+def test_every_folder_of_the_house_has_files() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(FOLDERS)
+
+
+def test_imports_across_folders_are_found_by_this_test() -> None:
+    assert any(found.is_of("whence.sitecustomize") for found in within("agent"))
+
+
+def test_the_core_imports_the_standard_library_alone() -> None:
+    allowed = {*sys.stdlib_module_names, "whence"}
+    assert [found for found in within("agent", "sitecustomize") if found.top not in allowed] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "stranger"),
+    [
+        ("agent", "whence.instrumentation"),
+        ("agent", "whence.exporters"),
+        ("agent", "whence.dashboard"),
+        ("sitecustomize", "whence.instrumentation"),
+        ("sitecustomize", "whence.exporters"),
+        ("instrumentation", "whence.exporters"),
+        ("exporters", "whence.instrumentation"),
+    ],
+)
+def test_no_folder_imports_a_layer_beside_or_above_it(folder: str, stranger: str) -> None:
+    assert [found for found in within(folder) if found.is_of(stranger)] == []
+
+
+def test_the_core_does_not_import_its_layers_by_a_written_name() -> None:
+    """`import_module("whence.exporters.x")` outside a table would be an import in disguise."""
+    written = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] == "agent"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name | ast.Attribute)
+        and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr)
+        in ("import_module", "__import__")
+        and any(
+            isinstance(word, ast.Constant)
+            and str(word.value).startswith(("whence.instrumentation", "whence.exporters"))
+            for word in node.args
+        )
+    ]
+    assert written == []
+
+
+def test_only_patching_imports_wrapt() -> None:
+    users = {found.path.relative_to(ROOT).as_posix() for found in IMPORTS if found.is_of("wrapt")}
+    assert users <= {"instrumentation/patching.py"}
+
+
+def test_only_exporters_import_opentelemetry() -> None:
+    users = {found.folder for found in IMPORTS if found.is_of("opentelemetry")}
+    assert users <= {"exporters"}
+
+
+def test_a_folder_does_not_call_itself_by_its_package_name() -> None:
+    """Type checkers see two classes in one when a file goes by two names."""
+    own = {folder: f"whence.{folder}" for folder in FOLDERS if folder != "agent"}
+    across = tuple(own.values())
+    wrong = [
+        found
+        for found in ABSOLUTE
+        if (found.is_of(own[found.folder]) if found.folder in own else found.top == "whence")
+        and not (found.folder == "agent" and found.module.startswith(across))
+    ]
+    assert wrong == []
+
+
+def test_relative_imports_stay_in_their_folder() -> None:
+    escaping = [
+        found for found in IMPORTS if found.level > len(found.path.relative_to(ROOT).parent.parts)
+    ]
+    assert escaping == []
+
+
+def test_the_package_that_pythonpath_may_shadow_does_nothing() -> None:
+    """With the repository on PYTHONPATH, Python runs this file as the top-level sitecustomize."""
+    tree = ast.parse((ROOT / "sitecustomize" / "__init__.py").read_text(encoding="utf-8"))
+    kinds = [type(node) for node in tree.body]
+    assert kinds == [ast.Expr, ast.Import, ast.Assign]
