@@ -1,1 +1,111 @@
-"""What runs for every event."""
+"""The engine: what runs for every event.
+
+    patch -> create/enter/leave/resolve/end -> hooks in order, Lifetime -> ring -> sender thread
+
+This is the plain Python engine, the specification.  A twin in C has the same names with the same
+meaning; everything else in whence reaches the engine through them, and only through them:
+
+- where we are: `execution_async_id`, `trigger_async_id`, `execution_async_resource`, `local.state`
+  (the ThreadState), `new_async_id`, `restart_in_child`;
+- hooks: `enable`, `disable`, `on_first_and_last`, `want_instrumentation`, `instrumented`,
+  `set_hook_error_policy`, `hook_error_policy`;
+- the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`,
+  `failed`, `describe`, `hide`, `make_root`; `Token`, `drain_collected`;
+- the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
+  `handles.TimerHandle`, `futures.Future`, and task steps inside them;
+- the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `types`.
+
+What is not engine: which library is patched (instrumentation/), what an exporter makes of a
+Lifetime (exporters/), settings, commands, and the public API around it (agent/).
+"""
+
+from .causes import Cause
+from .dispatch import (
+    disable,
+    enable,
+    hook_error_policy,
+    instrumented,
+    on_first_and_last,
+    set_hook_error_policy,
+    want_instrumentation,
+)
+from .events import Token, collected, create, drain_collected, end, enter, leave, resolve
+from .execution import (
+    MakingHandle,
+    ThreadState,
+    execution_async_id,
+    execution_async_resource,
+    local,
+    new_async_id,
+    trigger_async_id,
+)
+from .forks import restart_in_child
+from .lifetimes import (
+    CANCELLED,
+    CLOSED,
+    COLLECTED,
+    DONE,
+    FAILED,
+    OPEN,
+    Lifetime,
+    RecordedLifetime,
+    Scope,
+    SpanLifetime,
+)
+from .parents import make_root
+from .recorder import clock, describe, failed, hide, open_lifetimes, recorder
+from .ring import Ring, ring
+from .sites import Site, site, skip_folder
+from .traces import Span, Trace, Tracer
+
+__all__ = [
+    "CANCELLED",
+    "CLOSED",
+    "COLLECTED",
+    "DONE",
+    "FAILED",
+    "OPEN",
+    "Cause",
+    "Lifetime",
+    "MakingHandle",
+    "RecordedLifetime",
+    "Ring",
+    "Scope",
+    "Site",
+    "Span",
+    "SpanLifetime",
+    "ThreadState",
+    "Token",
+    "Trace",
+    "Tracer",
+    "clock",
+    "collected",
+    "create",
+    "describe",
+    "disable",
+    "drain_collected",
+    "enable",
+    "end",
+    "enter",
+    "execution_async_id",
+    "execution_async_resource",
+    "failed",
+    "hide",
+    "hook_error_policy",
+    "instrumented",
+    "leave",
+    "local",
+    "make_root",
+    "new_async_id",
+    "on_first_and_last",
+    "open_lifetimes",
+    "recorder",
+    "resolve",
+    "restart_in_child",
+    "ring",
+    "set_hook_error_policy",
+    "site",
+    "skip_folder",
+    "trigger_async_id",
+    "want_instrumentation",
+]

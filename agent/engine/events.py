@@ -1,0 +1,118 @@
+"""The five transitions of a resource's life, as patches and AsyncResource make them.
+
+Each does, in this order: the ids and the stack, the recording, the hooks.  `after` is the mirror
+image of `before`.  A caller keeps the stack like this:
+
+    previous = state.current
+    try:
+        enter(state, lifetime, resource)
+        ...
+    finally:
+        leave(state, lifetime, previous)
+"""
+
+from collections import deque
+
+from .dispatch import emit, emit_init, listeners
+from .execution import OUTSIDE, ThreadState, new_async_id
+from .lifetimes import COLLECTED, DONE, Lifetime
+from .recorder import begin, entered, finish, left, recorder
+from .types import ResourceType
+
+collected: deque[Lifetime] = deque()
+"""Lifetimes whose resource was collected before its destroy.  Only ever appended to from within
+the collector; hooks run on a later turn (SEMANTICS 8.2)."""
+
+
+class Token:
+    """Held by a resource and by nothing else: it dies with it, and says so.
+
+    Not a weak reference: the collector drops the callbacks of those that are part of the cycle."""
+
+    __slots__ = ("lifetime",)
+
+    def __init__(self, lifetime: Lifetime) -> None:
+        self.lifetime = lifetime
+
+    def __del__(self, report=collected.append) -> None:  # type: ignore[no-untyped-def]
+        if self.lifetime.open:
+            report(self.lifetime)
+
+
+def create(
+    state: ThreadState,
+    row: ResourceType,
+    resource: object,
+    trigger: Lifetime,
+    depth: int = 1,
+) -> Lifetime:
+    """init: a resource exists, triggered by `trigger`, `depth` frames up or further."""
+    if recorder.on:
+        lifetime: Lifetime = begin(row, trigger, state, depth + 1)
+    else:
+        lifetime = Lifetime()
+        lifetime.async_id = new_async_id()
+        lifetime.type = row
+        lifetime.trigger_async_id = trigger.async_id
+        lifetime.open = True
+    lifetime.notify = listeners.destroy is not None
+    if listeners.init is not None:
+        emit_init(state, listeners.init, lifetime, resource)
+    return lifetime
+
+
+def enter(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
+    """before: its callback is about to run; it executes from here on (SEMANTICS 1.5)."""
+    state.current = lifetime
+    lifetime.resource = resource
+    if lifetime.created:
+        entered(lifetime)
+    if listeners.before is not None:
+        emit(state, listeners.before, lifetime.async_id)
+
+
+def leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime) -> None:
+    """after: its callback has run, or was left by an exception."""
+    if listeners.after is not None:
+        emit(state, listeners.after, lifetime.async_id)
+    if lifetime.created:
+        left(lifetime)
+    state.current = previous
+    if previous is not lifetime:
+        lifetime.resource = None
+
+
+def resolve(state: ThreadState, lifetime: Lifetime) -> None:
+    """promise_resolve: a future or task was settled, by whatever executes now."""
+    if listeners.promise_resolve is not None:
+        emit(state, listeners.promise_resolve, lifetime.async_id)
+
+
+def end(state: ThreadState, lifetime: Lifetime, outcome: str = DONE) -> None:
+    """destroy: exactly once, by whichever way comes first (SEMANTICS 7.2)."""
+    if not lifetime.open:
+        return
+    lifetime.open = False
+    if lifetime.created:
+        finish(lifetime, outcome)
+    if listeners.destroy is not None:
+        emit(state, listeners.destroy, lifetime.async_id)
+
+
+def drain_collected(state: ThreadState) -> None:
+    """Deliver the destroys of what was collected, with execution id 0 (SEMANTICS 8.2, 8.5)."""
+    previous = state.current
+    state.current = OUTSIDE
+    try:
+        while collected:
+            lifetime = collected.popleft()
+            if not lifetime.open:
+                continue
+            lifetime.open = False
+            lifetime.type.leaked += 1
+            if lifetime.created:
+                finish(lifetime, COLLECTED)
+            if lifetime.notify and listeners.destroy is not None:
+                emit(state, listeners.destroy, lifetime.async_id)
+    finally:
+        state.current = previous

@@ -1,0 +1,105 @@
+"""Where are we: ids, and the stack of what is executing in each thread.
+
+The rules:
+
+- Ids come from one counter per process, given at creation, increasing, never reused (SEMANTICS
+  1.1).  1 is the top level of the main thread, 0 is a thread that whence did not see start.
+- The stack of a thread is `ThreadState.current`, the lifetime that is executing.  Whoever enters
+  one keeps the previous one in a local variable and puts it back: the stack is as deep as
+  Python's own (1.8), and an exception unwinds it (1.9).
+- Nothing here refers to the program's objects longer than they execute.
+"""
+
+import sys
+from _thread import _local, get_ident
+from itertools import count
+from typing import NamedTuple
+
+from .lifetimes import Lifetime
+from .types import TOP_LEVEL, ResourceType
+
+new_async_id = count(2).__next__
+
+
+class TopLevelResource:
+    """What `execution_async_resource()` gives outside of every callback; takes any attribute."""
+
+
+class MakingHandle(NamedTuple):
+    """A patched loop method is about to build a Handle for `callback` that is of this type."""
+
+    type: ResourceType
+    callback: object
+
+
+class ThreadState:
+    """What one thread is executing.
+
+    `depth` counts the hook dispatches under way, `changed` says that the list of hooks is to change
+    when the outermost one ends, `muted` marks the agent's own threads, which emit nothing.
+    """
+
+    __slots__ = ("changed", "current", "depth", "making", "muted", "thread_id")
+
+    def __init__(self, root: Lifetime) -> None:
+        self.current = root
+        self.depth = 0
+        self.changed = False
+        self.making: MakingHandle | None = None
+        self.muted = False
+        self.thread_id = get_ident()
+
+
+def _root(async_id: int) -> Lifetime:
+    root = Lifetime()
+    root.async_id, root.type, root.trigger_async_id = async_id, TOP_LEVEL, 0
+    root.open, root.scope = True, None
+    root.resource = TopLevelResource()
+    return root
+
+
+MAIN = _root(1)
+OUTSIDE = _root(0)
+
+
+def _main_thread_id() -> int:
+    """Without importing threading, which a program may never need."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        ident = threading.main_thread().ident
+        assert isinstance(ident, int)
+        return ident
+    return get_ident()
+
+
+class _PerThread(_local):
+    def __init__(self) -> None:
+        self.state = ThreadState(MAIN if get_ident() == _main_id else OUTSIDE)
+
+
+_main_id = _main_thread_id()
+local = _PerThread()
+
+
+def execution_async_id() -> int:
+    """The id of the resource that is executing in this thread: 1 at the top level of the main
+    thread, 0 in a thread that whence did not see start (Node's `executionAsyncId`, SEMANTICS 1)."""
+    return local.state.current.async_id
+
+
+def trigger_async_id() -> int:
+    """The id of what triggered the executing resource, as its `init` said (SEMANTICS 1.6)."""
+    return local.state.current.trigger_async_id
+
+
+def execution_async_resource() -> object:
+    """The object that the executing resource's `init` was given; at the top level always the same
+    object, which takes attributes (SEMANTICS 9)."""
+    return local.state.current.resource
+
+
+def restart_in_child() -> None:
+    """After a fork: what the parent was executing is not executing here."""
+    global _main_id
+    _main_id = get_ident()
+    local.state = ThreadState(MAIN)

@@ -1,0 +1,16 @@
+"""A forked child: what the parent was executing, holding and sending is not its own."""
+
+import os
+
+from . import events, execution, recorder
+
+
+def restart_in_child() -> None:
+    """Begin anew, at the top level of the main thread, with nothing open and nothing to send."""
+    execution.restart_in_child()
+    recorder.restart_in_child()
+    events.collected.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=restart_in_child)

@@ -1,0 +1,239 @@
+"""Callbacks, timers, readers, writers and signal handlers: everything asyncio keeps in a Handle.
+
+Asyncio looks up `events.Handle` and `events.TimerHandle` when it builds one, so subclasses under
+those names see every callback of every loop that uses them, also through a `call_soon` that was
+bound before.  What the program can see stays as it was: `_callback` is its own, the type's name, the
+traceback, and in debug mode the place of creation.
+
+A frame of ours that is left by an exception would stay reachable from the exception's traceback;
+it takes itself out of it, and drops what it refers to, as asyncio's own `_run` does.
+"""
+
+import asyncio
+from asyncio import events
+from collections.abc import Callable
+from contextvars import Context
+from types import FunctionType
+from typing import Any
+
+from .dispatch import hook_failed, hooks_changed, listeners
+from .events import collected, create, drain_collected, end, enter, leave
+from .execution import local, new_async_id
+from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
+from .recorder import begin, clock, finish, recorder
+from .standin import StandIn
+from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
+from .types import HANDLE, TIMER_HANDLE
+
+_stock_init = events.Handle.__init__
+_stock_timer_init = events.TimerHandle.__init__
+_stock_run: Callable[[events.Handle], None] = events.Handle._run
+_stock_cancel = events.Handle.cancel
+_stock_timer_cancel = events.TimerHandle.cancel
+_stock_time = asyncio.BaseEventLoop.time
+
+
+def _settled(future: Any) -> Lifetime | None:
+    """The lifetime of a settled future or task: what its done callbacks are triggered by.
+
+    Done callbacks are scheduled with a context, always, and the future as their one argument."""
+    if not asyncio.isfuture(future) or not future.done():
+        return None
+    lifetime = getattr(future, "_lifetime", None)
+    if lifetime is None:
+        token = getattr(future, "_whence", None)
+        lifetime = None if token is None else token.lifetime
+    return lifetime
+
+
+class _Tracked:
+    """What Handle and TimerHandle have in common."""
+
+    __slots__ = ()
+
+    _lifetime: Lifetime
+    _task: AnyTask | None
+
+    def _run(self) -> None:
+        lifetime = self._lifetime
+        task = self._task
+        state = local.state
+        if collected:
+            drain_collected(state)
+        previous = state.current
+        try:
+            state.current = lifetime
+            lifetime.resource = self if task is None else task
+            if lifetime.created:
+                now = lifetime.entered = clock()
+                if now > lifetime.scheduled:
+                    lifetime.ready += now - lifetime.scheduled
+            if listeners.before is not None:
+                state.depth += 1
+                try:
+                    listeners.before(lifetime.async_id)
+                except BaseException as error:
+                    hook_failed(error)
+                state.depth -= 1
+                if state.changed:
+                    hooks_changed(state)
+            if task is not None and lifetime.scope is not None:
+                enter(state, lifetime.scope.lifetime, lifetime.scope.resource())
+            _stock_run(self)  # type: ignore[arg-type]
+        except BaseException as error:
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            raise
+        finally:
+            if state.current is not lifetime and task is not None:
+                leave(state, lifetime.scope.lifetime, lifetime)
+            ends = lifetime.type.once if task is None else task.done()
+            outcome = DONE if task is None or not ends else settle(state, lifetime, task)
+            if listeners.after is not None:
+                state.depth += 1
+                try:
+                    listeners.after(lifetime.async_id)
+                except BaseException as error:
+                    hook_failed(error)
+                state.depth -= 1
+                if state.changed:
+                    hooks_changed(state)
+            if lifetime.created:
+                now = lifetime.scheduled = clock()
+                lifetime.run += now - lifetime.entered
+                lifetime.steps += 1
+            state.current = previous
+            lifetime.resource = None
+            if ends and lifetime.open:
+                lifetime.open = False
+                if lifetime.created:
+                    finish(lifetime, outcome)
+                if listeners.destroy is not None:
+                    state.depth += 1
+                    try:
+                        listeners.destroy(lifetime.async_id)
+                    except BaseException as error:
+                        hook_failed(error)
+                    state.depth -= 1
+                    if state.changed:
+                        hooks_changed(state)
+            self = task = None  # type: ignore[assignment]
+
+
+def _cancelled(handle: "Handle | TimerHandle") -> None:
+    """destroy, unless it has run; a task outlives the handle of its step."""
+    if handle._task is not None:
+        handle._task = None
+    elif handle._lifetime.open:
+        end(local.state, handle._lifetime, CANCELLED)
+
+
+class Handle(_Tracked, events.Handle, metaclass=StandIn):
+    """A callback: once by call_soon, or again and again for a descriptor or a signal."""
+
+    __slots__ = ("__dict__", "_lifetime", "_task")
+    _stands_for = events.Handle
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None = None,
+    ) -> None:
+        _stock_init(self, callback, args, loop, context)
+        if self._source_traceback is not None:
+            del self._source_traceback[-1]
+        state = local.state
+        row, trigger = HANDLE, state.current
+        self._task = None
+        if context is not None:
+            # Steps and done callbacks are scheduled with the context they belong to, always.
+            kind = type(callback)
+            if kind is C_STEP:
+                task = callback.__self__
+            else:
+                find_task = TASK_OF.get(kind)
+                task = None if find_task is None else find_task(callback)
+            if task is not None:
+                self._task = task
+                token = getattr(task, "_whence", None)
+                if token is None:
+                    self._lifetime = seen_first(state, task, 4)
+                else:
+                    lifetime = self._lifetime = token.lifetime
+                    if lifetime.created:
+                        lifetime.scheduled = clock()
+                return
+            if len(args) == 1:
+                trigger = _settled(args[0]) or trigger
+        elif state.making is not None and state.making.callback is callback:
+            row = state.making.type
+        if recorder.on:
+            lifetime: Lifetime = begin(row, trigger, state, 4)
+        else:
+            lifetime = Lifetime()
+            lifetime.async_id = new_async_id()
+            lifetime.type = row
+            lifetime.trigger_async_id = trigger.async_id
+            lifetime.open = True
+        self._lifetime = lifetime
+        if listeners.init is not None:
+            state.depth += 1
+            try:
+                listeners.init(
+                    lifetime.async_id, lifetime.type.name, lifetime.trigger_async_id, self
+                )
+            except BaseException as error:
+                hook_failed(error)
+            state.depth -= 1
+            if state.changed:
+                hooks_changed(state)
+
+    def cancel(self) -> None:
+        _stock_cancel(self)
+        _cancelled(self)
+
+
+class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
+    """A callback for a time."""
+
+    __slots__ = ("__dict__", "_lifetime", "_task")
+    _stands_for = events.TimerHandle
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None = None,
+    ) -> None:
+        _stock_timer_init(self, when, callback, args, loop, context)
+        if self._source_traceback is not None:
+            del self._source_traceback[-1]
+        self._task = None
+        state = local.state
+        lifetime = self._lifetime = create(state, TIMER_HANDLE, self, state.current, 4)
+        if isinstance(lifetime, SpanLifetime):
+            lifetime.name = _callback_name(callback)
+            if type(loop).time is _stock_time:  # type: ignore[attr-defined]
+                lifetime.scheduled = int(when * 1e9)
+            else:
+                lifetime.scheduled += int((when - loop.time()) * 1e9)
+
+    def cancel(self) -> None:
+        _stock_timer_cancel(self)
+        _cancelled(self)
+
+
+def _callback_name(callback: Any) -> str:
+    if type(callback) is not FunctionType:
+        callback = getattr(callback, "func", callback)
+    name: str = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+    return name
+
+
+for _class in (Handle, TimerHandle):
+    _class.__module__ = events.__name__
+    _class.__qualname__ = _class.__name__

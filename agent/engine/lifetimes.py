@@ -1,0 +1,170 @@
+"""The record of one resource, from its init to its destroy.
+
+A Lifetime never refers to the resource itself, except in `resource` while its callback is on the
+stack: nothing of the program lives longer because whence watches it (SEMANTICS 8.4).
+
+Three classes, each with more fields than the one before: what every callback of the program pays
+for is only what is asked for.  A field that a class leaves out reads as its default.  All times are
+`time.monotonic_ns()`.  One thread at a time writes a Lifetime; any thread may read it.
+"""
+
+from collections.abc import Callable
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .types import ResourceType
+
+if TYPE_CHECKING:
+    from .causes import Cause
+    from .traces import Segments, Span
+
+DONE = "done"
+FAILED = "failed"
+CANCELLED = "cancelled"
+CLOSED = "closed"
+COLLECTED = "collected"
+OPEN = "open"
+
+KEPT = "kept"
+DROPPED = "dropped"
+
+
+class Lifetime:
+    """One resource, as events need it; and what is known of it where nothing is recorded."""
+
+    __slots__ = (
+        "async_id",
+        "notify",
+        "open",
+        "resource",
+        "scope",
+        "trigger_async_id",
+        "type",
+    )
+
+    async_id: int
+    type: ResourceType
+    trigger_async_id: int
+    open: bool
+    """Whether destroy is still to come."""
+    resource: object
+    """The resource, while its callback is on the stack; else None, or not yet set."""
+    notify: bool
+    """Of what the collector may end: whether a destroy hook was listening at creation, for
+    collection is told to no other."""
+    scope: "Scope | None"
+    """Of a task: what executes inside it, across its steps; a request."""
+
+    created = 0
+    cause: "Cause | None" = None
+    own_cause: "Cause | None" = None
+    parent: "SpanLifetime | None" = None
+    transparent = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.async_id} {self.type.name}>"
+
+
+class RecordedLifetime(Lifetime):
+    """A resource that the agent records: counted, timed, a link in the chain of causes."""
+
+    __slots__ = (
+        "cause",
+        "code",
+        "created",
+        "entered",
+        "error",
+        "lasti",
+        "own_cause",
+        "parent",
+        "ready",
+        "run",
+        "scheduled",
+        "steps",
+    )
+
+    created: int  # type: ignore[misc]
+    scheduled: int
+    """Since when it has been waiting for its turn on the loop, or for a worker thread."""
+    entered: int
+    run: int
+    ready: int
+    steps: int
+    code: CodeType | None
+    lasti: int
+    """With `code`: where the program created it (`whence.engine.sites`)."""
+    cause: "Cause | None"
+    """What triggered it, as `own_cause` is what its children are triggered by."""
+    own_cause: "Cause | None"
+    parent: "SpanLifetime | None"
+    """The nearest ancestor that may become a span; of a transparent one, its children's parent."""
+    error: tuple[str, str] | None
+    """Of a failure: exception type and message, formatted at once, so that no traceback is kept."""
+
+    name: str | None = None
+
+
+class SpanLifetime(RecordedLifetime):
+    """A resource that may become a span."""
+
+    __slots__ = (
+        "attributes",
+        "children",
+        "ended",
+        "execution_async_id",
+        "fate",
+        "fire_and_forget",
+        "keep",
+        "link",
+        "name",
+        "outcome",
+        "segments",
+        "span",
+        "thread_id",
+        "transparent",
+    )
+
+    name: str | None
+    """The callback or coroutine; a low-cardinality part of the span's name."""
+    execution_async_id: int
+    thread_id: int
+    ended: int
+    outcome: str
+    transparent: bool  # type: ignore[misc]
+    keep: bool
+    """A child or a link of it is exported, so it must be."""
+    fate: str | None
+    """KEPT or DROPPED, once it has ended."""
+    span: "Span | None"
+    """Its place in a trace, given by the sender thread."""
+    link: "SpanLifetime | Span | None"
+    """What a root is linked to: what triggered it, or the segment that it continues."""
+    children: int
+    """Spans-to-be that it triggered and that are still open."""
+    fire_and_forget: bool
+    """It ended while something that it triggered was still open."""
+    attributes: dict[str, Any] | None
+    segments: "Segments | None"
+
+    @property
+    def wait(self) -> int:
+        """Nanoseconds of its life that were neither run nor ready."""
+        return max(0, self.ended - self.created - self.run - self.ready)
+
+    def copy(self) -> "SpanLifetime":
+        """The same record again, for a segment."""
+        twin = SpanLifetime()
+        for record in (RecordedLifetime, SpanLifetime):
+            for field in record.__slots__:
+                setattr(twin, field, getattr(self, field, 0))
+        twin.async_id, twin.type = self.async_id, self.type
+        twin.trigger_async_id, twin.open = self.trigger_async_id, self.open
+        return twin
+
+
+class Scope(NamedTuple):
+    """A lifetime that executes inside a task: entered and left with each of the task's steps."""
+
+    lifetime: Lifetime
+    resource: Callable[[], object]
+    """A weak reference: a task that is dropped unfinished must be collectable."""

@@ -1,0 +1,166 @@
+"""The built-in hook, first in the order: it turns events into Lifetimes.
+
+It accumulates; it does not write events down.  A lifetime's time is split three ways: *run*, inside
+before/after; *ready*, scheduled and waiting for its turn on the loop (a job: for a worker thread);
+*wait*, everything else.
+"""
+
+import sys
+from time import monotonic_ns
+from typing import Any
+
+from . import sites
+from .causes import cause_of
+from .execution import ThreadState, new_async_id
+from .lifetimes import DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
+from .parents import adopt, keep_family
+from .ring import ring
+from .types import ResourceType, known_types
+
+MAX_MESSAGE = 1000
+
+clock = monotonic_ns
+
+open_lifetimes: dict[int, RecordedLifetime] = {}
+"""Every recorded lifetime that is open, by id, oldest first."""
+
+
+class Recorder:
+    """Whether the agent records, and how."""
+
+    __slots__ = ("messages", "min_duration", "on", "sends", "sites")
+
+    def __init__(self) -> None:
+        self.on = False
+        self.min_duration = 1_000_000
+        """Nanoseconds that make a lifetime worth a span; a failed one always is."""
+        self.sites = True
+        self.sends = True
+        """Whether finished spans go to the ring: not if nobody drains it."""
+        self.messages = True
+
+
+recorder = Recorder()
+
+
+def begin(
+    row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int
+) -> RecordedLifetime:
+    """A resource was created, `depth` frames up or further: its record."""
+    spans = row.spans
+    lifetime = SpanLifetime() if spans else RecordedLifetime()
+    lifetime.async_id = async_id = new_async_id()
+    lifetime.type = row
+    lifetime.trigger_async_id = trigger.async_id
+    lifetime.open = True
+    lifetime.created = lifetime.scheduled = clock()
+    lifetime.run = lifetime.ready = lifetime.steps = 0
+    lifetime.cause = trigger.own_cause or cause_of(trigger)
+    lifetime.own_cause = lifetime.error = None
+    if recorder.sites:
+        frame = sys._getframe(depth)
+        code = frame.f_code
+        if sites.known.get(code.co_filename) is sites.PROGRAM:
+            lifetime.code, lifetime.lasti = code, frame.f_lasti
+        else:
+            lifetime.code, lifetime.lasti = sites.outside(frame)
+    else:
+        lifetime.code, lifetime.lasti = None, 0
+    if spans:
+        _begin_span(lifetime, trigger, state)  # type: ignore[arg-type]
+    else:
+        lifetime.parent = trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
+    row.created += 1
+    open_lifetimes[async_id] = lifetime
+    return lifetime
+
+
+def _begin_span(lifetime: SpanLifetime, trigger: Lifetime, state: ThreadState) -> None:
+    lifetime.transparent = lifetime.keep = False
+    lifetime.execution_async_id = state.current.async_id
+    lifetime.thread_id = state.thread_id
+    lifetime.children = 0
+    lifetime.name = lifetime.attributes = lifetime.segments = lifetime.span = lifetime.fate = None
+    adopt(lifetime, trigger)
+
+
+def describe(lifetime: Lifetime, name: str | None, **attributes: Any) -> None:
+    """Add the name and attributes that its span will carry."""
+    if isinstance(lifetime, SpanLifetime):
+        lifetime.name = name
+        if attributes:
+            lifetime.attributes = attributes
+
+
+def hide(lifetime: Lifetime) -> None:
+    """Make a lifetime transparent: asyncio made it for itself."""
+    if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
+        lifetime.transparent = True
+        if lifetime.parent is not None:
+            lifetime.parent.children -= 1
+        elif isinstance(lifetime.link, SpanLifetime):
+            lifetime.parent, lifetime.link = lifetime.link, None
+
+
+def entered(lifetime: RecordedLifetime) -> None:
+    """Its callback begins."""
+    now = lifetime.entered = clock()
+    lifetime.ready += now - lifetime.scheduled
+
+
+def left(lifetime: RecordedLifetime) -> None:
+    """Its callback has ended."""
+    now = lifetime.scheduled = clock()
+    lifetime.run += now - lifetime.entered
+    lifetime.steps += 1
+
+
+def finish(lifetime: RecordedLifetime, outcome: str) -> None:
+    """A resource was destroyed: keep its record for the exporters, or drop it."""
+    if open_lifetimes.pop(lifetime.async_id, None) is None:
+        return
+    lifetime.type.destroyed += 1
+    if lifetime.transparent:
+        return
+    assert isinstance(lifetime, SpanLifetime)
+    now = lifetime.ended = clock()
+    lifetime.outcome = outcome
+    lifetime.fire_and_forget = lifetime.children > 0
+    if lifetime.parent is not None:
+        lifetime.parent.children -= 1
+    if (
+        lifetime.keep
+        or lifetime.error is not None
+        or now - lifetime.created >= recorder.min_duration
+    ):
+        lifetime.fate = KEPT
+        if recorder.sends:
+            keep_family(lifetime)
+            ring.push(lifetime)
+    else:
+        lifetime.fate = DROPPED
+
+
+def failed(lifetime: Lifetime, error: BaseException) -> None:
+    """Note why it fails; formatted at once, for a kept exception keeps frames alive."""
+    if not isinstance(lifetime, RecordedLifetime):
+        return
+    message = ""
+    if recorder.messages:
+        try:
+            message = str(error)[:MAX_MESSAGE]
+        except Exception as unprintable:
+            message = f"<unprintable: {type(unprintable).__name__}>"
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
+    lifetime.error = (name, message)
+
+
+def restart_in_child() -> None:
+    """After a fork: what was open is the parent's to report."""
+    open_lifetimes.clear()
+    ring.clear()
+    for row in known_types():
+        row.created = row.destroyed = row.leaked = 0

@@ -1,0 +1,87 @@
+"""Where in the program's own code a resource was created: "somebody's checkout.py, line 41".
+
+A site is kept as a code object and an instruction offset, two reads on the hot path; the line is
+worked out when somebody looks.
+"""
+
+import os
+from os.path import dirname, join, sep
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+MAX_FILES = 10_000
+"""A program that compiles file names without end must not make the table grow without end."""
+
+_here = dirname(dirname(__file__)) + sep
+_standard_library = dirname(os.__file__)
+
+_PLUMBING = tuple(
+    join(_standard_library, part)
+    for part in (
+        "asyncio" + sep,
+        "concurrent" + sep,
+        "contextlib.py",
+        "contextvars.py",
+        "functools.py",
+        "selectors.py",
+        "threading.py",
+    )
+)
+"""What stands between the program and a resource; never what the program calls its own code."""
+
+PROGRAM = "program"
+PLUMBING = "plumbing"
+
+known: dict[str, str] = {}
+"""File name -> whose code it is."""
+_skipped_folders: list[str] = [_here]
+
+
+class Site(NamedTuple):
+    """A place in the program's code."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def skip_folder(folder: str) -> None:
+    """Let no site be in this folder: it is part of whence."""
+    _skipped_folders.append(folder.rstrip(sep) + sep)
+    known.clear()
+
+
+def whose(file: str) -> str:
+    """PLUMBING if code in this file is whence's or the event loop's, else PROGRAM."""
+    answer = known.get(file)
+    if answer is None:
+        if len(known) >= MAX_FILES:
+            known.clear()
+        ours = file.startswith(("<frozen", *_PLUMBING, *_skipped_folders))
+        answer = known[file] = PLUMBING if ours else PROGRAM
+    return answer
+
+
+def outside(frame: FrameType | None) -> tuple[CodeType | None, int]:
+    """The innermost place of the program's own code from this frame outwards; (None, 0) where only
+    the loop is running."""
+    while frame is not None:
+        code = frame.f_code
+        if whose(code.co_filename) is PROGRAM:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None, 0
+
+
+def site(code: CodeType | None, lasti: int) -> Site | None:
+    """The site as a person reads it."""
+    if code is None:
+        return None
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= lasti < end and number is not None:
+            line = number
+    return Site(code.co_filename, line, code.co_qualname)

@@ -1,0 +1,114 @@
+"""Tasks: recognised by the callbacks that asyncio schedules for their steps.
+
+The C task passes an object of a private type, or the builtin `task_wakeup`, to `loop.call_soon`;
+the Python task passes its bound methods.  A task that is seen for the first time gets its init
+there, which covers create_task, gather, TaskGroup, `Task()` and any task factory alike, and tasks
+that were parked before the first hook was enabled.
+"""
+
+import asyncio
+from asyncio import tasks
+from collections.abc import Callable
+from types import BuiltinFunctionType, CodeType, MethodType
+from typing import Any
+
+from . import sites
+from .events import Token, create, resolve
+from .execution import ThreadState
+from .lifetimes import CANCELLED, DONE, FAILED, Lifetime, SpanLifetime
+from .recorder import failed, hide
+from .types import TASK
+
+AnyTask = Any
+
+
+class _ProbeLoop(asyncio.AbstractEventLoop):
+    """Just enough of a loop to see what a task schedules itself with."""
+
+    step: object = None
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        self.step = callback
+
+    def call_exception_handler(self, context: Any) -> None:
+        """The probe's task is dropped unfinished, which is no news to anybody."""
+
+
+async def _never_run() -> None:
+    """The coroutine of the probe's task."""
+
+
+def _type_of_c_step() -> type:
+    loop = _ProbeLoop()
+    coroutine = _never_run()
+    task = tasks.Task(coroutine, loop=loop)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine.close()
+    return type(loop.step)
+
+
+def _task_of_builtin(callback: Any) -> AnyTask | None:
+    task = callback.__self__
+    if isinstance(task, _task_class) and callback.__name__ == "task_wakeup":
+        return task
+    return None
+
+
+_PYTHON_STEPS = frozenset(
+    vars(tasks._PyTask)[name]  # type: ignore[attr-defined]
+    for name in ("_Task__step", "_Task__wakeup")
+    if name in vars(tasks._PyTask)  # type: ignore[attr-defined]
+)
+
+
+def _task_of_method(callback: Any) -> AnyTask | None:
+    return callback.__self__ if callback.__func__ in _PYTHON_STEPS else None
+
+
+_task_class = tasks.Task
+
+C_STEP = _type_of_c_step()
+"""The type of a C task's step; its `__self__` is the task."""
+
+TASK_OF: dict[type, Callable[[Any], AnyTask | None]] = {
+    BuiltinFunctionType: _task_of_builtin,
+    MethodType: _task_of_method,
+}
+"""Type of another scheduled callback -> how to tell the task whose step it is, if it is one."""
+
+
+def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
+    """init of a task: the first step of it that is scheduled while a hook is enabled."""
+    lifetime = create(state, TASK, task, state.current, depth + 1)
+    lifetime.scope = None
+    task._whence = Token(lifetime)
+    if isinstance(lifetime, SpanLifetime):
+        _name(lifetime, task)
+    return lifetime
+
+
+def _name(lifetime: SpanLifetime, task: AnyTask) -> None:
+    coroutine = task.get_coro()
+    lifetime.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+    code = getattr(coroutine, "cr_code", None)
+    if type(code) is CodeType and sites.whose(code.co_filename) is sites.PLUMBING:
+        # Its own helpers, such as `_accept_connection2` and `shutdown_asyncgens`: not `sleep` or
+        # `Queue.get`, which the program asked for.
+        if code.co_name.startswith(("_", "shutdown_")):
+            hide(lifetime)
+
+
+def settle(state: ThreadState, lifetime: Lifetime, task: AnyTask) -> str:
+    """promise_resolve of a task, inside its last step; gives its outcome."""
+    resolve(state, lifetime)
+    if task.cancelled():
+        return CANCELLED
+    # `exception()` would mark it as retrieved and silence asyncio's own warning.
+    error = task._exception
+    if error is None:
+        return DONE
+    failed(lifetime, error)
+    return FAILED

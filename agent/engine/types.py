@@ -1,0 +1,145 @@
+"""The types of resources: one table for their names, numbers and how their lives become spans.
+
+What a row says:
+
+- `transparent`: events, but no span unless it is asked for; what it triggers belongs to the
+  nearest ancestor that has one.  Handles and futures are steps of something else.
+- `boundary`: roots a new trace, linked to what triggered it.
+- `container`: whatever it triggers roots a new trace, linked to it.
+- `once`: its callback runs one time, and that ends it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+MAX_USER_TYPES = 1000
+"""User types that get a row of their own; a program that makes up type names without end must not
+make this table grow without end."""
+
+
+class ResourceType:
+    """One type of resource, and how many of it there have been."""
+
+    __slots__ = (
+        "boundary",
+        "container",
+        "created",
+        "destroyed",
+        "leaked",
+        "name",
+        "number",
+        "once",
+        "spans",
+        "transparent",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        *,
+        transparent: bool = False,
+        boundary: bool = False,
+        container: bool = False,
+        once: bool = False,
+    ) -> None:
+        self.name = name
+        self.number = number
+        self.transparent = transparent
+        self.spans = not transparent
+        self.boundary = boundary
+        self.container = container
+        self.once = once
+        self.created = 0
+        self.destroyed = 0
+        self.leaked = 0
+
+    def __repr__(self) -> str:
+        return f"<ResourceType {self.name}>"
+
+
+TOP_LEVEL = ResourceType("TopLevel", 0, transparent=True)
+
+TASK = ResourceType("Task", 1)
+FUTURE = ResourceType("Future", 2, transparent=True)
+HANDLE = ResourceType("Handle", 3, transparent=True, once=True)
+TIMER_HANDLE = ResourceType("TimerHandle", 4, once=True)
+READER = ResourceType("Reader", 5, transparent=True)
+WRITER = ResourceType("Writer", 6, transparent=True)
+SIGNAL_HANDLE = ResourceType("SignalHandle", 7, boundary=True, container=True)
+SERVER = ResourceType("Server", 8, boundary=True, container=True)
+TRANSPORT = ResourceType("Transport", 9, container=True)
+DATAGRAM_TRANSPORT = ResourceType("DatagramTransport", 10, container=True)
+SSL_PROTOCOL = ResourceType("SSLProtocol", 11, transparent=True)
+PROCESS = ResourceType("Process", 12)
+GET_ADDR_INFO = ResourceType("GetAddrInfo", 13)
+GET_NAME_INFO = ResourceType("GetNameInfo", 14)
+EXECUTOR_JOB = ResourceType("ExecutorJob", 15)
+THREAD = ResourceType("Thread", 16)
+TIMER = ResourceType("Timer", 17)
+REQUEST = ResourceType("Request", 18, boundary=True)
+
+_BUILT_IN = (
+    TASK,
+    FUTURE,
+    HANDLE,
+    TIMER_HANDLE,
+    READER,
+    WRITER,
+    SIGNAL_HANDLE,
+    SERVER,
+    TRANSPORT,
+    DATAGRAM_TRANSPORT,
+    SSL_PROTOCOL,
+    PROCESS,
+    GET_ADDR_INFO,
+    GET_NAME_INFO,
+    EXECUTOR_JOB,
+    THREAD,
+    TIMER,
+    REQUEST,
+)
+_by_name = {row.name: row for row in _BUILT_IN}
+
+
+def type_named(name: str) -> ResourceType:
+    """The row of a type; a user's own type gets one when it is first seen."""
+    row = _by_name.get(name)
+    if row is None:
+        row = ResourceType(name, len(_by_name) + 1)
+        if len(_by_name) < len(_BUILT_IN) + MAX_USER_TYPES:
+            row = _by_name.setdefault(name, row)
+    return row
+
+
+def select_types(names: frozenset[str] | None) -> None:
+    """Say which built-in types become spans: these, or by default all that are not transparent.
+
+    Users' own types always do: whoever made one wants to see it."""
+    for row in _BUILT_IN:
+        row.spans = not row.transparent if names is None else row.name in names
+
+
+def known_types() -> list[ResourceType]:
+    """Every row so far: the built-in ones, then users' own in order of first use."""
+    return list(_by_name.values())
+
+
+class _Providers(Mapping[str, int]):
+    """Read-only: assignment and deletion raise TypeError, as on any Mapping (SEMANTICS 11)."""
+
+    def __getitem__(self, name: str) -> int:
+        return _by_name[name].number
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(_by_name))
+
+    def __len__(self) -> int:
+        return len(_by_name)
+
+    def __repr__(self) -> str:
+        return f"async_wrap_providers({dict(self)!r})"
+
+
+async_wrap_providers: Mapping[str, int] = _Providers()
+"""Type name -> number, of every type that `init` has given or may give (Node's
+`asyncWrapProviders`, SEMANTICS 11)."""
