@@ -13,7 +13,7 @@ from whence.config import (
     project_layer,
     resolve,
 )
-from whence.options import BY_NAME, TABLE
+from whence.options import BY_NAME, TABLE, Setting
 
 
 def settings(environ: Mapping[str, str] = {}, /, **options: str) -> Settings:
@@ -60,25 +60,16 @@ def test_the_names_of_a_setting_follow_from_one() -> None:
     assert (row.option, row.variable) == ("--min-duration", "WHENCE_MIN_DURATION")
 
 
-def test_an_option_beats_a_variable_beats_opentelemetry_beats_the_project_beats_the_default() -> (
-    None
-):
-    layers = {
-        "option": {"service": ("--service", "by option")},
-        "variable": {"WHENCE_SERVICE": "by variable"},
-        "otel": {"OTEL_SERVICE_NAME": "by otel"},
-        "project": project_layer({"service": "by project"}, "p"),
-    }
-
+def test_option_beats_variable_beats_opentelemetry_beats_project_beats_default() -> None:
     def service(*sources: str) -> tuple[str, str]:
         environ = {"WHENCE_COMMAND": "by default"}
-        for source in ("variable", "otel"):
-            environ |= layers[source] if source in sources else {}  # type: ignore[arg-type]
-        chosen = resolve(
-            layers["option"] if "option" in sources else {},  # type: ignore[arg-type]
-            environ=environ,
-            project=layers["project"] if "project" in sources else None,  # type: ignore[arg-type]
-        )
+        if "variable" in sources:
+            environ["WHENCE_SERVICE"] = "by variable"
+        if "otel" in sources:
+            environ["OTEL_SERVICE_NAME"] = "by otel"
+        option = {"service": ("--service", "by option")} if "option" in sources else {}
+        project = project_layer({"service": "by project"} if "project" in sources else {}, "p")
+        chosen = resolve(option, environ=environ, project=project)
         return chosen.service, chosen.origin("service")
 
     assert service("option", "variable", "otel", "project") == ("by option", "--service")
@@ -89,7 +80,9 @@ def test_an_option_beats_a_variable_beats_opentelemetry_beats_the_project_beats_
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(row) -> None:  # type: ignore[no-untyped-def]
+def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(
+    row: Setting,
+) -> None:
     text = {
         "service": "shop",
         "endpoint": "https://collector:4318/base",
