@@ -11,6 +11,7 @@ image of `before`.  A caller keeps the stack like this:
         leave(state, lifetime, previous)
 """
 
+import sys
 from collections import deque
 
 from .dispatch import emit, emit_init, listeners
@@ -116,3 +117,23 @@ def drain_collected(state: ThreadState) -> None:
                 emit(state, listeners.destroy, lifetime.async_id)
     finally:
         state.current = previous
+
+
+def drain_between_turns(state: ThreadState) -> None:
+    """Deliver them where no loop turns: at the next event that is outside the collector."""
+    if collected and not state.depth and not _loop_turns() and not _in_finalizer():
+        drain_collected(state)
+
+
+def _loop_turns() -> bool:
+    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return running is not None and running() is not None
+
+
+def _in_finalizer() -> bool:
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
