@@ -133,7 +133,7 @@ def check_timer(options: argparse.Namespace) -> bool:
 def check_buffer(options: argparse.Namespace) -> bool:
     """More spans than may wait, for a collector that never answers."""
     import whence
-    from whence.engine import buffered, dropped
+    from whence.engine import ring
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -146,9 +146,9 @@ def check_buffer(options: argparse.Namespace) -> bool:
             for number in range(1, options.rounds + 1):
                 runner.run(run_tasks(options.tasks))
                 record.take(f"round {number}")
-                most = max(most, buffered())
-                print(f"  {buffered():,} wait, {dropped():,} dropped")
-        lost = dropped()
+                most = max(most, len(ring))
+                print(f"  {'':20}{len(ring):>10,} wait     {ring.dropped:,} dropped")
+        lost = ring.dropped
         whence.detach()
     return record.settled() and most <= SPANS_ALLOWED and lost > 0
 

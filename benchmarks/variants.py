@@ -66,9 +66,12 @@ def off() -> Proof:
     stock = patchable()
     import whence
 
-    whence.create_hook(**_no_ops()).enable().disable()
+    with whence.create_hook(**_no_ops()):
+        installed = changed_places(stock, patchable())
 
     def prove() -> None:
+        if not installed:
+            raise NotProven("expected something installed by the first hook, but found nothing")
         left = [".".join(place) for place in changed_places(stock, patchable())]
         if left:
             raise NotProven(f"expected nothing installed, but found changed: {', '.join(left)}")
