@@ -24,7 +24,7 @@ def describe(options: "Layer") -> str:
     """
     environ = dict(os.environ)
     environ[environment.COMMAND] = _NAMED_LATER
-    settings = resolve(options, environ=environ, project=find_project_settings(os.getcwd()))
+    settings = resolve(options, environ=environ, project=find_project_settings())
     rows = [(row.name, settings.text(row.name) or "-", settings.origin(row.name)) for row in TABLE]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     comment = "rem" if os.name == "nt" else "#"

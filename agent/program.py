@@ -40,8 +40,15 @@ def command_name(words: "Sequence[str]") -> str:
 
 
 def _script_name(path: str) -> str:
-    folder, name = os.path.split(os.path.abspath(path))
-    if name == "__main__.py":
-        name = os.path.basename(folder)
+    name = os.path.basename(path.rstrip(os.sep))
+    if name in ("__main__.py", "", ".", ".."):
+        name = _folder_name(path if name != "__main__.py" else os.path.dirname(path))
     stem, suffix = os.path.splitext(name)
     return (stem if suffix.lower() in (*SCRIPT_SUFFIXES, ".exe") else name) or _NAMELESS
+
+
+def _folder_name(path: str) -> str:
+    try:
+        return os.path.basename(os.path.abspath(path))
+    except OSError:  # the current directory is gone
+        return ""

@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from .config import Layer
 
 
-def find_project_settings(folder: str) -> "Layer | None":
+def find_project_settings(folder: str | None = None) -> "Layer | None":
     """[tool.whence] of the nearest pyproject.toml that has one, from the folder upwards.
 
-    Raises SettingError if that file is no TOML or the table holds something else than settings.
+    The default folder is the current one.  Raises SettingError if that file is no TOML or the table
+    holds something else than settings.
     """
+    if folder is None:
+        try:
+            folder = os.getcwd()
+        except OSError:  # it is gone
+            return None
     while True:
         path = os.path.join(folder, "pyproject.toml")
         table = _read(path)

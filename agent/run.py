@@ -42,7 +42,7 @@ def run(options: "Layer", words: "Sequence[str]") -> int:
     environ = dict(os.environ)
     environ[environment.COMMAND] = _name(words)
     try:
-        settings = resolve(options, environ=environ, project=find_project_settings(os.getcwd()))
+        settings = resolve(options, environ=environ, project=find_project_settings())
     except SettingError as error:
         if error.variable is None:
             raise

@@ -20,7 +20,8 @@ def attach() -> None:
 
             attach_by_environment()
     except Exception as error:
-        # whence itself is broken: nothing of it can be used to say so.
+        # whence itself is broken: nothing of it can be used to say so, and once is enough.
+        del os.environ["WHENCE_ATTACH"]
         text = " ".join(repr(error).split())
         print(f"whence: {text}; the program runs without the agent", file=sys.stderr)
 

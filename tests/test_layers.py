@@ -93,24 +93,25 @@ def test_no_folder_imports_a_layer_beside_or_above_it(folder: str, stranger: str
     assert [found for found in within(folder) if found.is_of(stranger)] == []
 
 
-def test_the_core_does_not_import_its_layers_by_a_written_name() -> None:
-    """`import_module("whence.exporters.x")` outside a table would be an import in disguise."""
-    written = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
+def test_the_core_reaches_its_layers_by_name_in_two_places_alone() -> None:
+    """Beside their tables of names, `import_module("whence...")` would be an import in disguise."""
+    reaching = {
+        path.relative_to(ROOT).as_posix()
         for path in FILES
-        if path.relative_to(ROOT).parts[0] == "agent"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name | ast.Attribute)
-        and (node.func.id if isinstance(node.func, ast.Name) else node.func.attr)
-        in ("import_module", "__import__")
-        and any(
-            isinstance(word, ast.Constant)
-            and str(word.value).startswith(("whence.instrumentation", "whence.exporters"))
-            for word in node.args
-        )
-    ]
-    assert written == []
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and name_of(call) in ("import_module", "__import__")
+        for word in ast.walk(call)
+        if isinstance(word, ast.Constant)
+        and str(word.value).startswith(("whence.instrumentation", "whence.exporters"))
+    }
+    assert reaching <= {"agent/instrumenting.py", "agent/pipeline.py"}
+
+
+def name_of(call: ast.Call) -> str | None:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else None
 
 
 def test_only_patching_imports_wrapt() -> None:

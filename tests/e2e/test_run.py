@@ -117,6 +117,14 @@ class TestProgram:
         by_environment = launch(launch.python, script, env={"WHENCE_ATTACH": "1"})
         assert by_environment.json["service"] == "app"
 
+    @posix_only
+    def test_a_folder_that_is_gone_is_no_obstacle(self, launch: Launcher) -> None:
+        launch.write("gone/empty", "")
+        command = " ".join(f"'{word}'" for word in launch.whence)
+        script = launch.folder / launch.write("app.py", FACTS)
+        ran = launch("sh", "-c", f"cd gone && rm -r ../gone && {command} run -q '{script}'")
+        assert (ran.json["attached"], ran.json["service"]) == (True, "app")
+
     def test_a_run_inside_a_run_is_one(self, launch: Launcher) -> None:
         script = launch.write("app.py", FACTS)
         ran = launch.run("-q", "--slow", "5", *launch.whence, "run", "--slow", "6", script)

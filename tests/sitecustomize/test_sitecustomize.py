@@ -36,7 +36,6 @@ class TestStartup:
         "argparse",
         "asyncio",
         "concurrent",
-        "contextlib",
         "dataclasses",
         "grpc",
         "importlib.metadata",
@@ -50,7 +49,6 @@ class TestStartup:
         "threading",
         "tomllib",
         "traceback",
-        "typing",
         "wrapt",
     )
 
@@ -120,19 +118,31 @@ class TestWays:
         ran = launch(launch.python, "-c", source, env={"PYTHONPATH": checkout})
         assert ran.out == f"{FOLDER} False\n"
 
+    @pytest.mark.parametrize("way", ["pth", "folder", "both"])
     def test_a_broken_agent_is_one_line_and_the_program_runs(
-        self, installed: Path, launch: Launcher
+        self, way: str, installed: Path, launch: Launcher
     ) -> None:
-        broken = launch.folder / "site"
-        shutil.copytree(installed, broken)
-        (broken / "whence" / "attaching.py").write_text("raise RuntimeError('two\\nlines')\n")
-        path = os.pathsep.join([str(broken / "whence" / "sitecustomize"), str(broken)])
-        env = {"WHENCE_ATTACH": "1", "PYTHONPATH": path}
-        ran = launch(str(foreign_python(launch)), "-c", "print('ran')", env=env)
+        python = foreign_python(launch)
+        site_packages = launch.folder / "site" if way == "folder" else site_packages_of(python)
+        shutil.copytree(installed, site_packages, dirs_exist_ok=True)
+        broken = site_packages / "whence" / "attaching.py"
+        broken.write_text("raise RuntimeError('two\\nlines')\n")
+        env = {"WHENCE_ATTACH": "1"}
+        if way != "pth":
+            folder = site_packages / "whence" / "sitecustomize"
+            env["PYTHONPATH"] = os.pathsep.join([str(folder), str(site_packages)])
+        ran = launch(str(python), "-c", "print('ran')", env=env)
         assert (ran.code, ran.out) == (0, "ran\n")
         assert ran.err == (
             "whence: RuntimeError('two\\nlines'); the program runs without the agent\n"
         )
+
+    def test_a_wheel_attaches_by_its_pth_file(self, installed: Path, launch: Launcher) -> None:
+        python = foreign_python(launch)
+        shutil.copytree(installed, site_packages_of(python), dirs_exist_ok=True)
+        for flags in ([], ["-I"]):
+            ran = launch(str(python), *flags, "-c", ATTACHED, env=BY_PTH)
+            assert (ran.out, ran.err) == ("True\n", "")
 
 
 class TestHidden:
@@ -215,6 +225,12 @@ def foreign_python(launch: Launcher) -> Path:
     venv.create(home, symlinks=os.name != "nt")
     folder = Path(sysconfig.get_path("scripts", "venv", {"base": str(home)}))
     return folder / Path(sys.executable).name
+
+
+def site_packages_of(python: Path) -> Path:
+    """Where that environment's packages are."""
+    home = str(python.parent.parent)
+    return Path(sysconfig.get_path("purelib", "venv", {"base": home, "platbase": home}))
 
 
 class TestForeignPython:
