@@ -69,23 +69,16 @@ class _StoredCoroutine(Coroutine[Any, Any, Any]):
         self._step(self.__wrapped__.close)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield from _Steps(self))
+        return cast("Generator[Any, Any, Any]", self)
+
+    def __iter__(self) -> "_StoredCoroutine":
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
-
-
-class _Steps(Generator[Any, Any, Any]):
-    """The same coroutine, as `yield from` wants it."""
-
-    def __init__(self, coroutine: _StoredCoroutine) -> None:
-        self.send = coroutine.send  # type: ignore[method-assign]
-        self.throw = coroutine.throw  # type: ignore[method-assign,assignment]
-        self.close = coroutine.close  # type: ignore[method-assign]
-
-    def send(self, value: Any) -> Any: ...
-
-    def throw(self, *error: Any) -> Any: ...
 
 
 class AsyncLocalStorage(Generic[T]):

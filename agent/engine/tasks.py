@@ -13,10 +13,11 @@ from types import BuiltinFunctionType, CodeType, MethodType
 from typing import Any
 
 from . import sites
-from .events import Token, create, resolve
-from .execution import ThreadState
-from .lifetimes import CANCELLED, DONE, FAILED, Lifetime, SpanLifetime
+from .events import Token, create, end, enter, leave, resolve
+from .execution import ThreadState, local
+from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, SpanLifetime
 from .recorder import failed, hide
+from .standin import StandIn
 from .types import TASK
 
 AnyTask = Any
@@ -86,12 +87,11 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
     lifetime.scope = None
     task._whence = Token(lifetime)
     if isinstance(lifetime, SpanLifetime):
-        _name(lifetime, task)
+        _name(lifetime, task.get_coro())
     return lifetime
 
 
-def _name(lifetime: SpanLifetime, task: AnyTask) -> None:
-    coroutine = task.get_coro()
+def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
     lifetime.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
     code = getattr(coroutine, "cr_code", None)
     if type(code) is CodeType and sites.whose(code.co_filename) is sites.PLUMBING:
@@ -112,3 +112,68 @@ def settle(state: ThreadState, lifetime: Lifetime, task: AnyTask) -> str:
         return DONE
     failed(lifetime, error)
     return FAILED
+
+
+def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask:
+    """Construct a task whose first step runs inside its constructor, as that step's bracket.
+
+    The task is not finished when its init is delivered (SEMANTICS 6.13)."""
+    loop = kwargs.get("loop") or asyncio.get_running_loop()
+    if not kwargs.get("eager_start") or not loop.is_running():
+        return _created_elsewhere(task_class(coro, **kwargs))
+    state = local.state
+    previous = state.current
+    task = task_class.__new__(task_class)
+    lifetime = create(state, TASK, task, previous, 3)
+    lifetime.scope = None
+    task._whence = Token(lifetime)
+    if isinstance(lifetime, SpanLifetime):
+        _name(lifetime, coro)
+    outcome = CANCELLED
+    try:
+        enter(state, lifetime, task)
+        task.__init__(coro, **kwargs)
+        if task.done():
+            outcome = settle(state, lifetime, task)
+        else:
+            outcome = OPEN
+        return _created_elsewhere(task)
+    finally:
+        if lifetime.scope is not None and state.current is not lifetime:
+            leave(state, lifetime.scope.lifetime, lifetime)
+        leave(state, lifetime, previous)
+        if outcome is not OPEN:
+            end(state, lifetime, outcome)
+
+
+class _EagerStandIn(StandIn):
+    """`asyncio.Task(...)`: gives the original's instances, seen from their first step on."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        task_class = cls.__dict__.get("_stands_for", cls)
+        if kwargs.get("eager_start") and len(args) == 1:
+            return start_eagerly(task_class, args[0], kwargs)
+        return _created_elsewhere(type.__call__(task_class, *args, **kwargs))
+
+
+def _created_elsewhere(task: AnyTask) -> AnyTask:
+    """In debug mode: the task was created where the program says so, not in this file."""
+    frames = task._source_traceback
+    if frames is not None:
+        frames[:] = [frame for frame in frames if frame.filename != __file__]
+    return task
+
+
+def eager_task_stand_in() -> type:
+    """A class to be called `asyncio.Task`."""
+    stock: Any = tasks.Task
+    return _EagerStandIn(
+        stock.__name__,
+        (stock,),
+        {
+            "__module__": stock.__module__,
+            "__qualname__": stock.__qualname__,
+            "__doc__": stock.__doc__,
+            "_stands_for": stock,
+        },
+    )

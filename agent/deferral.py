@@ -1,0 +1,71 @@
+"""Do something when the program imports a library, and not before.
+
+A meta-path finder of our own: the machinery made for this imports what the program did not.  It
+stands first in `sys.meta_path`, lets the others find the module, and has its callback run once the
+module's code has.  Nothing of it stays on a module.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+_waiting: dict[str, list[Callable[[], None]]] = {}
+
+
+class _Finder:
+    """Finds nothing itself."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _waiting:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec: ModuleSpec | None = finder.find_spec(name, path, target)
+            if spec is not None:
+                _announce(spec)
+                return spec
+        return None
+
+
+def _announce(spec: ModuleSpec) -> None:
+    loader = spec.loader
+    execute = getattr(loader, "exec_module", None)
+    if execute is None or not hasattr(loader, "__dict__"):
+        return
+
+    def exec_module(module: ModuleType) -> None:
+        del loader.exec_module  # type: ignore[union-attr]
+        execute(module)
+        for callback in _waiting.pop(spec.name, ()):
+            callback()
+
+    loader.exec_module = exec_module  # type: ignore[union-attr,method-assign]
+
+
+_finder = _Finder()
+
+
+def when_imported(name: str, callback: Callable[[], None]) -> None:
+    """Call now if the module is there, else right after it has been imported."""
+    module = sys.modules.get(name)
+    if module is not None and not _half_imported(module):
+        callback()
+        return
+    _waiting.setdefault(name, []).append(callback)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+
+
+def _half_imported(module: ModuleType) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+
+
+def forget_all() -> None:
+    """Wait for nothing more."""
+    _waiting.clear()
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)  # type: ignore[arg-type]

@@ -1,0 +1,93 @@
+"""Putting the instrumentations in with the first hook, and taking them out with the last.
+
+Each is one module with a function `install(patches)`, applied when the library that it knows has been
+imported.  Ours stand in a table; other distributions add theirs by an entry point in the group
+`whence.instrumentation`, whose name is the library's module.
+"""
+
+import sys
+from _thread import RLock
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from . import engine
+from .deferral import forget_all, when_imported
+
+INSTRUMENTATIONS = {
+    "threading": ("threads",),
+    "asyncio": ("callbacks", "futures", "tasks", "servers", "transports", "subprocesses", "loops"),
+    "concurrent.futures.thread": ("executors",),
+    "concurrent.futures.process": ("process_pools",),
+    "aiohttp.web_protocol": ("aiohttp",),
+}
+"""Library -> the modules of `whence.instrumentation` that know it."""
+
+ENTRY_POINTS = "whence.instrumentation"
+
+_lock = RLock()
+_patches: list[Any] = []
+_switched_off: frozenset[str] = frozenset()
+_failures: dict[str, str] = {}
+
+
+def switch_off(names: frozenset[str]) -> None:
+    """Leave these instrumentations out, from the next installation on."""
+    global _switched_off
+    _switched_off = names
+
+
+def failures() -> dict[str, str]:
+    """Instrumentation -> why it is not in, of those that could not be put in."""
+    return dict(_failures)
+
+
+def _install() -> None:
+    with _lock:
+        for library, names in INSTRUMENTATIONS.items():
+            when_imported(library, lambda names=names: _apply(names))  # type: ignore[misc]
+        when_imported("asyncio", _apply_entry_points)
+
+
+def _uninstall() -> None:
+    with _lock:
+        forget_all()
+        while _patches:
+            _patches.pop().undo()
+
+
+def _apply(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in _switched_off:
+            _apply_one(name, lambda name=name: import_module(f"whence.instrumentation.{name}"))  # type: ignore[misc]
+
+
+def _apply_one(name: str, load: Callable[[], Any]) -> None:
+    """An instrumentation that fails is left out whole; the program and the others go on."""
+    if not engine.instrumented():
+        return
+    patching = import_module("whence.instrumentation.patching")
+    patches = patching.Patches()
+    try:
+        load().install(patches)
+    except Exception as error:
+        patches.undo()
+        _failures[name] = f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"whence: {name} is not instrumented ({_failures[name]})\n")
+    else:
+        _patches.append(patches)
+
+
+def _apply_entry_points() -> None:
+    """Installed by other distributions.  Looking them up imports importlib.metadata, which a program
+    with asyncio can bear."""
+    metadata = import_module("importlib.metadata")
+    for entry_point in metadata.entry_points(group=ENTRY_POINTS):
+        if entry_point.name not in _switched_off:
+            when_imported(
+                entry_point.name,
+                lambda e=entry_point: _apply_one(e.name, e.load),  # type: ignore[misc]
+            )
+
+
+engine.on_first_and_last(_install, _uninstall)

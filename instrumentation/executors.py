@@ -1,0 +1,88 @@
+"""Jobs of thread pools: `run_in_executor`, `to_thread`, and `submit` without a loop.
+
+The pool's own record of a job is replaced by one that tells its life, so that the program's function
+stays what the program passed.  Name look-ups of asyncio are such jobs; they have types of their own.
+"""
+
+import socket
+from concurrent.futures import thread
+from functools import partial
+from typing import Any
+
+from whence.engine import (
+    CANCELLED,
+    SpanLifetime,
+    Token,
+    create,
+    end,
+    enter,
+    failed,
+    leave,
+    local,
+)
+from whence.engine.types import EXECUTOR_JOB, GET_ADDR_INFO, GET_NAME_INFO, ResourceType
+
+from .patching import Patches
+
+_Stock: Any = thread._WorkItem
+
+
+def install(patches: Patches) -> None:
+    """Have thread pools queue jobs that tell their lives."""
+    patches.replace(thread, "_WorkItem", WorkItem)
+
+
+class WorkItem(_Stock):  # type: ignore[misc]
+    """A queued job."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        state = local.state
+        self._whence = None
+        if state.muted:
+            return
+        fn = getattr(self, "fn", None)
+        lifetime = create(state, _type_of(fn), self, state.current)
+        if isinstance(lifetime, SpanLifetime):
+            lifetime.name = job_name(fn)
+        self._whence = Token(lifetime)
+
+    def run(self, *args: Any) -> None:
+        token, future = self._whence, self.future
+        if token is None:
+            super().run(*args)
+            return
+        state, lifetime = local.state, token.lifetime
+        if future.cancelled():
+            super().run(*args)
+            end(state, lifetime, CANCELLED)
+            return
+        previous = state.current
+        try:
+            enter(state, lifetime, self)
+            super().run(*args)
+        finally:
+            # A kept exception refers to this frame, and must not refer to itself through it.
+            error = future._exception
+            if error is not None:
+                failed(lifetime, error)
+            leave(state, lifetime, previous)
+            end(state, lifetime)
+            self = future = error = None  # type: ignore[assignment]
+
+
+def _type_of(fn: Any) -> ResourceType:
+    fn = getattr(fn, "__func__", fn)
+    if fn is socket.getaddrinfo or getattr(fn, "__name__", "") == "_getaddrinfo_debug":
+        return GET_ADDR_INFO
+    if fn is socket.getnameinfo:
+        return GET_NAME_INFO
+    return EXECUTOR_JOB
+
+
+def job_name(fn: Any) -> str:
+    """The name of the program's function; `to_thread` passes `partial(context.run, function)`."""
+    while isinstance(fn, partial):
+        is_context_run = getattr(fn.func, "__name__", "") == "run" and fn.args
+        fn = fn.args[0] if is_context_run else fn.func
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__
