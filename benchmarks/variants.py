@@ -7,10 +7,14 @@ that did not attach looks splendid.
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+if TYPE_CHECKING:
+    from whence.engine import RecordedLifetime
+
+RECORDED = {"Task", "Future", "Handle", "TimerHandle"}
 CALLBACKS = ("init", "before", "after", "destroy", "promise_resolve")
 
 Proof = Callable[[], None]
@@ -110,9 +114,15 @@ def recorded() -> Proof:
     whence.attach(export=("none",))
 
     def prove() -> None:
+        from whence.engine import open_lifetimes
+
         if not whence.attached():
             raise NotProven("expected the agent to be attached, but it is not")
-        asyncio.run(_listed(whence.active_resources))
+        missing = RECORDED - asyncio.run(_recorded_here(open_lifetimes))
+        if missing:
+            raise NotProven(
+                f"expected lifetimes with their sites, but got no {', '.join(sorted(missing))}"
+            )
 
     return prove
 
@@ -145,12 +155,21 @@ async def _one_of_each() -> None:
     await future
 
 
-async def _listed(active_resources: Callable[[], object]) -> None:
-    task = asyncio.create_task(asyncio.sleep(3600))
-    await asyncio.sleep(0)
-    if not active_resources():
-        raise NotProven("expected a pending task among the active resources, but there is none")
-    task.cancel()
+async def _recorded_here(open_lifetimes: "Mapping[int, RecordedLifetime]") -> set[str]:
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(asyncio.sleep(0))
+    future = loop.create_future()
+    handle = loop.call_soon(future.cancel)
+    timer = loop.call_later(3600, future.cancel)
+    found = {
+        lifetime.type.name
+        for lifetime in open_lifetimes.values()
+        if lifetime.code is not None and lifetime.code.co_filename == __file__
+    }
+    handle.cancel()
+    timer.cancel()
+    await task
+    return found
 
 
 class Variant(NamedTuple):
