@@ -10,7 +10,7 @@ meaning; everything else in whence reaches the engine through them, and only thr
 - hooks: `enable`, `disable`, `on_first_and_last`, `want_instrumentation`, `instrumented`,
   `set_hook_error_policy`, `hook_error_policy`;
 - the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`,
-  `failed`, `describe`, `hide`, `make_root`; `Token`, `drain_collected`;
+  `failed`, `describe`, `hide`, `make_root`, `open_scope`, `close_scope`; `Token`, `drain_collected`, `forget_collected`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `types`.
@@ -29,7 +29,7 @@ from .dispatch import (
     set_hook_error_policy,
     want_instrumentation,
 )
-from .events import Token, collected, create, drain_collected, end, enter, leave, resolve
+from .events import Token, collected, create, drain_collected, end, enter, forget_collected, leave, resolve
 from .execution import (
     MakingHandle,
     ThreadState,
@@ -55,6 +55,7 @@ from .lifetimes import (
 from .parents import make_root
 from .recorder import clock, describe, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
+from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
 from .traces import Span, Trace, Tracer
 
@@ -79,6 +80,7 @@ __all__ = [
     "Trace",
     "Tracer",
     "clock",
+    "close_scope",
     "collected",
     "create",
     "describe",
@@ -90,6 +92,7 @@ __all__ = [
     "execution_async_id",
     "execution_async_resource",
     "failed",
+    "forget_collected",
     "hide",
     "hook_error_policy",
     "instrumented",
@@ -99,6 +102,7 @@ __all__ = [
     "new_async_id",
     "on_first_and_last",
     "open_lifetimes",
+    "open_scope",
     "recorder",
     "resolve",
     "restart_in_child",

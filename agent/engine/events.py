@@ -25,6 +25,23 @@ collected: deque[Lifetime] = deque()
 the collector; hooks run on a later turn (SEMANTICS 8.2)."""
 
 
+def dropped(lifetime: Lifetime) -> None:
+    """Its resource is being collected: queue its destroy, if there is anybody to tell."""
+    if listeners.destroy is not None or lifetime.created:
+        collected.append(lifetime)
+    else:
+        lifetime.open = False
+
+
+def forget_collected() -> None:
+    """Tell nobody of what was collected so far: the last hook is gone."""
+    while collected:
+        lifetime = collected.popleft()
+        lifetime.open = False
+        if lifetime.created:
+            finish(lifetime, COLLECTED)  # type: ignore[arg-type]
+
+
 class Token:
     """Held by a resource and by nothing else: it dies with it, and says so.
 
@@ -35,9 +52,9 @@ class Token:
     def __init__(self, lifetime: Lifetime) -> None:
         self.lifetime = lifetime
 
-    def __del__(self, report=collected.append) -> None:  # type: ignore[no-untyped-def]
+    def __del__(self) -> None:
         if self.lifetime.open:
-            report(self.lifetime)
+            dropped(self.lifetime)
 
 
 def create(

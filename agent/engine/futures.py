@@ -8,7 +8,7 @@ every way of settling a future of asyncio goes through these three methods.
 from asyncio import AbstractEventLoop, futures
 from typing import Any
 
-from .events import collected, create, end, resolve
+from .events import create, dropped, end, resolve
 from .execution import local
 from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
 from .recorder import failed
@@ -66,10 +66,10 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
             _settled(self, CANCELLED)
         return cancelled
 
-    def __del__(self, report: Any = collected.append) -> None:
+    def __del__(self) -> None:
         lifetime = getattr(self, "_lifetime", None)
         if lifetime is not None and lifetime.open:
-            report(lifetime)
+            dropped(lifetime)
         _stock_del(self)
 
 

@@ -17,10 +17,11 @@ from types import FunctionType
 from typing import Any
 
 from .dispatch import hook_failed, hooks_changed, listeners
-from .events import collected, create, drain_collected, end, enter, leave
+from .events import collected, create, drain_collected, end
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
 from .recorder import begin, clock, finish, recorder
+from .scopes import enter_scopes, leave_scopes
 from .standin import StandIn
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
 from .types import HANDLE, TIMER_HANDLE
@@ -78,7 +79,7 @@ class _Tracked:
                 if state.changed:
                     hooks_changed(state)
             if task is not None and lifetime.scope is not None:
-                enter(state, lifetime.scope.lifetime, lifetime.scope.resource())
+                enter_scopes(state, lifetime.scope)
             _stock_run(self)  # type: ignore[arg-type]
         except BaseException as error:
             if error.__traceback__ is not None:
@@ -86,7 +87,7 @@ class _Tracked:
             raise
         finally:
             if state.current is not lifetime and task is not None:
-                leave(state, lifetime.scope.lifetime, lifetime)
+                leave_scopes(state, lifetime)
             ends = lifetime.type.once if task is None else task.done()
             outcome = DONE if task is None or not ends else settle(state, lifetime, task)
             if listeners.after is not None:

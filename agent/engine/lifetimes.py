@@ -168,3 +168,5 @@ class Scope(NamedTuple):
     lifetime: Lifetime
     resource: Callable[[], object]
     """A weak reference: a task that is dropped unfinished must be collectable."""
+    task: Lifetime
+    outer: "Scope | None"

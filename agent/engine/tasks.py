@@ -17,6 +17,7 @@ from .events import Token, create, end, enter, leave, resolve
 from .execution import ThreadState, local
 from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, SpanLifetime
 from .recorder import failed, hide
+from .scopes import leave_scopes
 from .standin import StandIn
 from .types import TASK
 
@@ -139,8 +140,8 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
             outcome = OPEN
         return _created_elsewhere(task)
     finally:
-        if lifetime.scope is not None and state.current is not lifetime:
-            leave(state, lifetime.scope.lifetime, lifetime)
+        if state.current is not lifetime:
+            leave_scopes(state, lifetime)
         leave(state, lifetime, previous)
         if outcome is not OPEN:
             end(state, lifetime, outcome)
