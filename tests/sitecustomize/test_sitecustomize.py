@@ -131,8 +131,13 @@ class TestWays:
         if way != "pth":
             folder = site_packages / "whence" / "sitecustomize"
             env["PYTHONPATH"] = os.pathsep.join([str(folder), str(site_packages)])
-        ran = launch(str(python), "-c", "print('ran')", env=env)
-        assert (ran.code, ran.out) == (0, "ran\n")
+        source = """if True:
+            import subprocess, sys
+            subprocess.run([sys.executable, "-c", "print('child')"])
+            print("parent")
+        """
+        ran = launch(str(python), "-c", source, env=env)
+        assert (ran.code, ran.out) == (0, "child\nparent\n")
         assert ran.err == (
             "whence: RuntimeError('two\\nlines'); the program runs without the agent\n"
         )
