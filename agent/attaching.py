@@ -6,7 +6,7 @@ Start-up path of every attached process: imports nothing that the program did no
 import os
 import sys
 
-from . import environment
+from . import environment, recording
 from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword_layer, resolve
 from .report import StartFacts, say, start_line, warn
 from .version import VERSION
@@ -29,6 +29,8 @@ def attach(**config: object) -> None:
 def detach() -> None:
     """Undo attach().  Does nothing if the agent is not attached."""
     global _settings
+    if _settings is not None:
+        recording.stop()
     _settings = None
 
 
@@ -95,6 +97,7 @@ def _attach_from_environment() -> None:
 def _start(chosen: Settings) -> None:
     global _settings
     _settings = chosen
+    recording.start(chosen)
 
 
 def _start_facts(chosen: Settings) -> StartFacts:

@@ -28,7 +28,15 @@ open_lifetimes: dict[int, RecordedLifetime] = {}
 class Recorder:
     """Whether the agent records, and how."""
 
-    __slots__ = ("messages", "min_duration", "on", "sends", "sites")
+    __slots__ = (
+        "longest",
+        "longest_step",
+        "messages",
+        "min_duration",
+        "on",
+        "sends",
+        "sites",
+    )
 
     def __init__(self) -> None:
         self.on = False
@@ -38,6 +46,9 @@ class Recorder:
         self.sends = True
         """Whether finished spans go to the ring: not if nobody drains it."""
         self.messages = True
+        self.longest_step = 0
+        """Nanoseconds that the longest callback or step so far held its loop."""
+        self.longest: RecordedLifetime | None = None
 
 
 recorder = Recorder()

@@ -1,0 +1,31 @@
+"""Switching the recording on and off, as the settings say."""
+
+from . import engine
+from .config import Settings
+from .engine import recorder
+from .engine.types import select_types
+
+_policy_before = "exit"
+
+
+def start(settings: Settings) -> None:
+    """Record the life of every resource from now on.
+
+    The hook error policy becomes "log": an agent never ends somebody's server."""
+    global _policy_before
+    _policy_before = engine.hook_error_policy()
+    engine.set_hook_error_policy("log")
+    select_types(settings.types)
+    recorder.min_duration = int(settings.min_duration * 1_000_000)
+    recorder.sites = settings.stacks > 0
+    recorder.sends = settings.export != ("none",)
+    recorder.on = True
+    engine.want_instrumentation(True)
+
+
+def stop() -> None:
+    """Record nothing more; hooks of the program's own go on."""
+    recorder.on = False
+    engine.want_instrumentation(False)
+    engine.open_lifetimes.clear()
+    engine.set_hook_error_policy(_policy_before)
