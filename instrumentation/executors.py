@@ -6,7 +6,6 @@ stays what the program passed.  Name look-ups of asyncio are such jobs; they hav
 
 import socket
 from concurrent.futures import thread
-from functools import partial
 from typing import Any
 
 from whence.engine import (
@@ -22,6 +21,7 @@ from whence.engine import (
 )
 from whence.engine.types import EXECUTOR_JOB, GET_ADDR_INFO, GET_NAME_INFO, ResourceType
 
+from .jobs import job_name
 from .patching import Patches
 
 _Stock: Any = thread._WorkItem
@@ -78,11 +78,3 @@ def _type_of(fn: Any) -> ResourceType:
     if fn is socket.getnameinfo:
         return GET_NAME_INFO
     return EXECUTOR_JOB
-
-
-def job_name(fn: Any) -> str:
-    """The name of the program's function; `to_thread` passes `partial(context.run, function)`."""
-    while isinstance(fn, partial):
-        is_context_run = getattr(fn.func, "__name__", "") == "run" and fn.args
-        fn = fn.args[0] if is_context_run else fn.func
-    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

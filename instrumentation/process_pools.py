@@ -10,7 +10,7 @@ from typing import Any
 from whence.engine import CANCELLED, SpanLifetime, create, end, failed, local
 from whence.engine.types import EXECUTOR_JOB
 
-from .executors import job_name
+from .jobs import job_name
 from .patching import Patches
 
 
