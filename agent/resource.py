@@ -114,4 +114,5 @@ def _lifetime_of(async_id: Any) -> engine.Lifetime:
         return known
     unknown = engine.Lifetime()
     unknown.async_id = async_id
+    unknown.created = 0
     return unknown

@@ -73,6 +73,7 @@ def create(
         lifetime.type = row
         lifetime.trigger_async_id = trigger.async_id
         lifetime.open = True
+        lifetime.created = 0
     lifetime.notify = listeners.destroy is not None
     if listeners.init is not None:
         emit_init(state, listeners.init, lifetime, resource)

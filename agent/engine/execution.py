@@ -53,7 +53,7 @@ class ThreadState:
 def _root(async_id: int) -> Lifetime:
     root = Lifetime()
     root.async_id, root.type, root.trigger_async_id = async_id, TOP_LEVEL, 0
-    root.open, root.scope = True, None
+    root.open, root.scope, root.created = True, None, 0
     root.resource = TopLevelResource()
     return root
 

@@ -12,7 +12,7 @@ it takes itself out of it, and drops what it refers to, as asyncio's own `_run` 
 import asyncio
 from asyncio import events
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from types import FunctionType
 from typing import Any
 
@@ -32,6 +32,19 @@ _stock_run: Callable[[events.Handle], None] = events.Handle._run
 _stock_cancel = events.Handle.cancel
 _stock_timer_cancel = events.TimerHandle.cancel
 _stock_time = asyncio.BaseEventLoop.time
+
+_FIELDS_KNOWN = set(events.Handle.__slots__) == {
+    "__weakref__",
+    "_args",
+    "_callback",
+    "_cancelled",
+    "_context",
+    "_loop",
+    "_repr",
+    "_source_traceback",
+} and set(events.TimerHandle.__slots__) == {"_scheduled", "_when"}
+"""Whether what a handle consists of is what we can set without asyncio's constructor, whose calls
+cost a tenth of a callback.  In a later Python that has more, its constructor is called."""
 
 
 def _settled(future: Any) -> Lifetime | None:
@@ -142,9 +155,17 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
         loop: asyncio.AbstractEventLoop,
         context: Context | None = None,
     ) -> None:
-        _stock_init(self, callback, args, loop, context)
-        if self._source_traceback is not None:
-            del self._source_traceback[-1]
+        if loop.get_debug() or not _FIELDS_KNOWN:
+            _stock_init(self, callback, args, loop, context)
+            if self._source_traceback is not None:
+                del self._source_traceback[-1]
+        else:
+            self._context = copy_context() if context is None else context
+            self._loop = loop
+            self._callback = callback
+            self._args = args
+            self._cancelled = False
+            self._repr = self._source_traceback = None
         state = local.state
         row, trigger = HANDLE, state.current
         self._task = None
@@ -171,13 +192,14 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
         elif state.making is not None and state.making.callback is callback:
             row = state.making.type
         if recorder.on:
-            lifetime: Lifetime = begin(row, trigger, state, 4)
+            lifetime: Lifetime = begin(row, trigger, state, 3)
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()
             lifetime.type = row
             lifetime.trigger_async_id = trigger.async_id
             lifetime.open = True
+            lifetime.created = 0
         self._lifetime = lifetime
         if listeners.init is not None:
             state.depth += 1
@@ -210,14 +232,24 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         loop: asyncio.AbstractEventLoop,
         context: Context | None = None,
     ) -> None:
-        _stock_timer_init(self, when, callback, args, loop, context)
-        if self._source_traceback is not None:
-            del self._source_traceback[-1]
+        if loop.get_debug() or not _FIELDS_KNOWN:
+            _stock_timer_init(self, when, callback, args, loop, context)
+            if self._source_traceback is not None:
+                del self._source_traceback[-1]
+        else:
+            self._context = copy_context() if context is None else context
+            self._loop = loop
+            self._callback = callback
+            self._args = args
+            self._cancelled = self._scheduled = False
+            self._repr = self._source_traceback = None
+            self._when = when
         self._task = None
         state = local.state
-        lifetime = self._lifetime = create(state, TIMER_HANDLE, self, state.current, 4)
-        if isinstance(lifetime, SpanLifetime):
-            lifetime.name = _callback_name(callback)
+        lifetime = self._lifetime = create(state, TIMER_HANDLE, self, state.current, 3)
+        if not lifetime.transparent:
+            name = callback.__qualname__ if type(callback) is FunctionType else None
+            lifetime.name = name or _callback_name(callback)
             if type(loop).time is _stock_time:  # type: ignore[attr-defined]
                 lifetime.scheduled = int(when * 1e9)
             else:
@@ -229,8 +261,7 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
 
 
 def _callback_name(callback: Any) -> str:
-    if type(callback) is not FunctionType:
-        callback = getattr(callback, "func", callback)
+    callback = getattr(callback, "func", callback)
     name: str = getattr(callback, "__qualname__", None) or type(callback).__qualname__
     return name
 

@@ -34,6 +34,7 @@ class Lifetime:
 
     __slots__ = (
         "async_id",
+        "created",
         "notify",
         "open",
         "resource",
@@ -55,7 +56,9 @@ class Lifetime:
     scope: "Scope | None"
     """Of a task: what executes inside it, across its steps; a request."""
 
-    created = 0
+    created: int
+    """0 if it is not recorded."""
+
     cause: "Cause | None" = None
     own_cause: "Cause | None" = None
     parent: "SpanLifetime | None" = None
@@ -71,7 +74,6 @@ class RecordedLifetime(Lifetime):
     __slots__ = (
         "cause",
         "code",
-        "created",
         "entered",
         "error",
         "lasti",
@@ -81,9 +83,11 @@ class RecordedLifetime(Lifetime):
         "run",
         "scheduled",
         "steps",
+        "transparent",
     )
 
-    created: int  # type: ignore[misc]
+    transparent: bool  # type: ignore[misc]
+    """It becomes no span."""
     scheduled: int
     """Since when it has been waiting for its turn on the loop, or for a worker thread."""
     entered: int
@@ -121,7 +125,6 @@ class SpanLifetime(RecordedLifetime):
         "segments",
         "span",
         "thread_id",
-        "transparent",
     )
 
     name: str | None
@@ -130,7 +133,6 @@ class SpanLifetime(RecordedLifetime):
     thread_id: int
     ended: int
     outcome: str
-    transparent: bool  # type: ignore[misc]
     keep: bool
     """A child or a link of it is exported, so it must be."""
     fate: str | None
@@ -159,6 +161,7 @@ class SpanLifetime(RecordedLifetime):
                 setattr(twin, field, getattr(self, field, 0))
         twin.async_id, twin.type = self.async_id, self.type
         twin.trigger_async_id, twin.open = self.trigger_async_id, self.open
+        twin.created = self.created
         return twin
 
 

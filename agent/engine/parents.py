@@ -21,10 +21,16 @@ from .types import TIMER_HANDLE
 def adopt(child: SpanLifetime, trigger: Lifetime) -> None:
     """Give a new lifetime its parent, or its link if it is a root."""
     child.parent = child.link = None
-    nearest = surviving(trigger if isinstance(trigger, SpanLifetime) else trigger.parent)
+    nearest: SpanLifetime | None = trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
+    while nearest is not None and (nearest.transparent or nearest.fate is DROPPED):
+        nearest = nearest.parent
     if nearest is None:
         return
-    if child.type.boundary or nearest.type.container or _rearmed(child, nearest):
+    if (
+        child.type.boundary
+        or nearest.type.container
+        or (child.type is TIMER_HANDLE and _rearmed(child, nearest))
+    ):
         child.link = nearest
     else:
         child.parent = nearest
@@ -40,8 +46,6 @@ def surviving(ancestor: SpanLifetime | None) -> SpanLifetime | None:
 
 def _rearmed(child: SpanLifetime, ancestor: SpanLifetime | None) -> bool:
     """Whether a timer was created where an ancestor of its own was: a period, not a descent."""
-    if child.type is not TIMER_HANDLE:
-        return False
     while ancestor is not None:
         if (
             ancestor.type is TIMER_HANDLE

@@ -9,12 +9,13 @@ import sys
 from time import monotonic_ns
 from typing import Any
 
-from . import sites
 from .causes import cause_of
 from .execution import ThreadState, new_async_id
 from .lifetimes import DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
 from .parents import adopt, keep_family
 from .ring import ring
+from .sites import PROGRAM, outside
+from .sites import known as known_files
 from .types import ResourceType, known_types
 
 MAX_MESSAGE = 1000
@@ -58,8 +59,19 @@ def begin(
     row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int
 ) -> RecordedLifetime:
     """A resource was created, `depth` frames up or further: its record."""
-    spans = row.spans
-    lifetime = SpanLifetime() if spans else RecordedLifetime()
+    lifetime: RecordedLifetime
+    if row.spans:
+        lifetime = span = SpanLifetime()
+        span.transparent = span.keep = False
+        span.execution_async_id = state.current.async_id
+        span.thread_id = state.thread_id
+        span.children = 0
+        span.name = span.attributes = span.segments = span.span = span.fate = None
+    else:
+        span = None
+        lifetime = RecordedLifetime()
+        lifetime.transparent = True
+        lifetime.parent = trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
     lifetime.async_id = async_id = new_async_id()
     lifetime.type = row
     lifetime.trigger_async_id = trigger.async_id
@@ -71,28 +83,17 @@ def begin(
     if recorder.sites:
         frame = sys._getframe(depth)
         code = frame.f_code
-        if sites.known.get(code.co_filename) is sites.PROGRAM:
+        if known_files.get(code.co_filename) is PROGRAM:
             lifetime.code, lifetime.lasti = code, frame.f_lasti
         else:
-            lifetime.code, lifetime.lasti = sites.outside(frame)
+            lifetime.code, lifetime.lasti = outside(frame)
     else:
         lifetime.code, lifetime.lasti = None, 0
-    if spans:
-        _begin_span(lifetime, trigger, state)  # type: ignore[arg-type]
-    else:
-        lifetime.parent = trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
+    if span is not None:
+        adopt(span, trigger)
     row.created += 1
     open_lifetimes[async_id] = lifetime
     return lifetime
-
-
-def _begin_span(lifetime: SpanLifetime, trigger: Lifetime, state: ThreadState) -> None:
-    lifetime.transparent = lifetime.keep = False
-    lifetime.execution_async_id = state.current.async_id
-    lifetime.thread_id = state.thread_id
-    lifetime.children = 0
-    lifetime.name = lifetime.attributes = lifetime.segments = lifetime.span = lifetime.fate = None
-    adopt(lifetime, trigger)
 
 
 def describe(lifetime: Lifetime, name: str | None, **attributes: Any) -> None:
@@ -127,22 +128,24 @@ def left(lifetime: RecordedLifetime) -> None:
 
 
 def finish(lifetime: RecordedLifetime, outcome: str) -> None:
-    """A resource was destroyed: keep its record for the exporters, or drop it."""
-    if open_lifetimes.pop(lifetime.async_id, None) is None:
-        return
-    lifetime.type.destroyed += 1
-    if lifetime.transparent:
-        return
-    assert isinstance(lifetime, SpanLifetime)
+    """A resource was destroyed."""
+    if open_lifetimes.pop(lifetime.async_id, None) is not None:
+        lifetime.type.destroyed += 1
+        if not lifetime.transparent:
+            _finish_span(lifetime, outcome)  # type: ignore[arg-type]
+
+
+def _finish_span(lifetime: SpanLifetime, outcome: str) -> None:
+    """Keep its record for the exporters, or drop it."""
     now = lifetime.ended = clock()
     lifetime.outcome = outcome
     lifetime.fire_and_forget = lifetime.children > 0
     if lifetime.parent is not None:
         lifetime.parent.children -= 1
     if (
-        lifetime.keep
+        now - lifetime.created >= recorder.min_duration
+        or lifetime.keep
         or lifetime.error is not None
-        or now - lifetime.created >= recorder.min_duration
     ):
         lifetime.fate = KEPT
         if recorder.sends:
