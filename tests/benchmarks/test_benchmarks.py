@@ -281,6 +281,14 @@ def test_a_state_that_was_not_entered_makes_the_process_fail() -> None:
     assert run.stderr == ("plain: expected a program without whence, but whence was imported\n")
 
 
+def test_a_memory_check_prints_a_line_for_each_round_and_whether_it_held() -> None:
+    run = benchmarks("tasks", "--rounds=2", "--tasks=2000", module="benchmarks.memory")
+    lines = [line.split() for line in run.stdout.splitlines()]
+    assert [line[:2] for line in lines[1:-1]] == [["round", "1"], ["round", "2"]], run.stderr
+    assert lines[-1] == ["held"]
+    assert run.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
