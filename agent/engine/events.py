@@ -17,7 +17,7 @@ from collections import deque
 from .dispatch import emit, emit_init, listeners
 from .execution import OUTSIDE, ThreadState, new_async_id
 from .lifetimes import COLLECTED, DONE, Lifetime
-from .recorder import begin, entered, finish, left, recorder
+from .recorder import begin, clock, entered, finish, left, recorder
 from .types import ResourceType
 
 collected: deque[Lifetime] = deque()
@@ -39,7 +39,7 @@ def forget_collected() -> None:
         lifetime = collected.popleft()
         lifetime.open = False
         if lifetime.created:
-            finish(lifetime, COLLECTED)  # type: ignore[arg-type]
+            finish(lifetime, COLLECTED, clock())  # type: ignore[arg-type]
 
 
 class Token:
@@ -113,7 +113,7 @@ def end(state: ThreadState, lifetime: Lifetime, outcome: str = DONE) -> None:
         return
     lifetime.open = False
     if lifetime.created:
-        finish(lifetime, outcome)
+        finish(lifetime, outcome, clock())
     if listeners.destroy is not None:
         emit(state, listeners.destroy, lifetime.async_id)
 
@@ -130,7 +130,7 @@ def drain_collected(state: ThreadState) -> None:
             lifetime.open = False
             lifetime.type.leaked += 1
             if lifetime.created:
-                finish(lifetime, COLLECTED)
+                finish(lifetime, COLLECTED, clock())
             if lifetime.notify and listeners.destroy is not None:
                 emit(state, listeners.destroy, lifetime.async_id)
     finally:

@@ -8,10 +8,11 @@ every way of settling a future of asyncio goes through these three methods.
 from asyncio import AbstractEventLoop, futures
 from typing import Any
 
-from .events import create, dropped, end, resolve
-from .execution import local
+from .dispatch import emit, emit_init, listeners
+from .events import dropped
+from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
-from .recorder import failed
+from .recorder import begin, clock, failed, finish, recorder
 from .standin import StandIn
 from .types import FUTURE
 
@@ -39,7 +40,20 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
         if self._source_traceback is not None:
             del self._source_traceback[-1]
         state = local.state
-        self._lifetime = create(state, FUTURE, self, state.current, 3)
+        trigger = state.current
+        if recorder.on:
+            lifetime: Lifetime = begin(FUTURE, trigger, state, 3)
+        else:
+            lifetime = Lifetime()
+            lifetime.async_id = new_async_id()
+            lifetime.type = FUTURE
+            lifetime.trigger_async_id = trigger.async_id
+            lifetime.open = True
+            lifetime.created = 0
+        lifetime.notify = listeners.destroy is not None
+        self._lifetime = lifetime
+        if listeners.init is not None:
+            emit_init(state, listeners.init, lifetime, self)
 
     def set_result(self, result: object, /) -> None:
         """Mark the future done and set its result."""
@@ -48,7 +62,8 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
         except BaseException as error:
             _leave_traceback(error)
             raise
-        _settled(self, DONE)
+        if self._lifetime.open:
+            _settled(self, self._lifetime, DONE)
 
     def set_exception(self, exception: Any, /) -> None:
         """Mark the future done and set an exception."""
@@ -57,13 +72,14 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
         except BaseException as error:
             _leave_traceback(error)
             raise
-        _settled(self, FAILED)
+        if self._lifetime.open:
+            _settled(self, self._lifetime, FAILED)
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the future and schedule callbacks."""
         cancelled: bool = _stock_cancel(self, msg=msg)
-        if cancelled:
-            _settled(self, CANCELLED)
+        if cancelled and self._lifetime.open:
+            _settled(self, self._lifetime, CANCELLED)
         return cancelled
 
     def __del__(self) -> None:
@@ -77,15 +93,18 @@ Future.__module__ = _Stock.__module__
 Future.__qualname__ = _Stock.__qualname__
 
 
-def _settled(future: Future, outcome: str) -> None:
-    lifetime = future._lifetime
-    if not lifetime.open:
-        return
+def _settled(future: Future, lifetime: Lifetime, outcome: str) -> None:
+    """promise_resolve and destroy, in the context of whoever settles."""
     state = local.state
-    resolve(state, lifetime)
-    if outcome is FAILED and lifetime.created:
-        failed(lifetime, future._exception)
-    end(state, lifetime, outcome)
+    if listeners.promise_resolve is not None:
+        emit(state, listeners.promise_resolve, lifetime.async_id)
+    lifetime.open = False
+    if lifetime.created:
+        if outcome is FAILED:
+            failed(lifetime, future._exception)
+        finish(lifetime, outcome, clock())  # type: ignore[arg-type]
+    if listeners.destroy is not None:
+        emit(state, listeners.destroy, lifetime.async_id)
 
 
 def _leave_traceback(error: BaseException) -> None:

@@ -16,8 +16,8 @@ from contextvars import Context, copy_context
 from types import FunctionType
 from typing import Any
 
-from .dispatch import hook_failed, hooks_changed, listeners
-from .events import collected, create, drain_collected, end
+from .dispatch import emit_init, hook_failed, hooks_changed, listeners
+from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
 from .recorder import begin, clock, finish, recorder
@@ -114,14 +114,17 @@ class _Tracked:
                     hooks_changed(state)
             if lifetime.created:
                 now = lifetime.scheduled = clock()
-                lifetime.run += now - lifetime.entered
+                step = now - lifetime.entered
+                lifetime.run += step
                 lifetime.steps += 1
+                if step > recorder.longest_step:
+                    recorder.longest_step, recorder.longest = step, lifetime
             state.current = previous
             lifetime.resource = None
             if ends and lifetime.open:
                 lifetime.open = False
                 if lifetime.created:
-                    finish(lifetime, outcome)
+                    finish(lifetime, outcome, now)
                 if listeners.destroy is not None:
                     state.depth += 1
                     try:
@@ -132,14 +135,6 @@ class _Tracked:
                     if state.changed:
                         hooks_changed(state)
             self = task = None  # type: ignore[assignment]
-
-
-def _cancelled(handle: "Handle | TimerHandle") -> None:
-    """destroy, unless it has run; a task outlives the handle of its step."""
-    if handle._task is not None:
-        handle._task = None
-    elif handle._lifetime.open:
-        end(local.state, handle._lifetime, CANCELLED)
 
 
 class Handle(_Tracked, events.Handle, metaclass=StandIn):
@@ -192,7 +187,7 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
         elif state.making is not None and state.making.callback is callback:
             row = state.making.type
         if recorder.on:
-            lifetime: Lifetime = begin(row, trigger, state, 3)
+            lifetime: Lifetime = begin(row, trigger, state, 4)
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()
@@ -215,7 +210,11 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
 
     def cancel(self) -> None:
         _stock_cancel(self)
-        _cancelled(self)
+        if self._task is not None:
+            # The task outlives the handle of its step.
+            self._task = None
+        elif self._lifetime.open:
+            end(local.state, self._lifetime, CANCELLED)
 
 
 class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
@@ -246,18 +245,31 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
             self._when = when
         self._task = None
         state = local.state
-        lifetime = self._lifetime = create(state, TIMER_HANDLE, self, state.current, 3)
-        if not lifetime.transparent:
-            name = callback.__qualname__ if type(callback) is FunctionType else None
-            lifetime.name = name or _callback_name(callback)
-            if type(loop).time is _stock_time:  # type: ignore[attr-defined]
-                lifetime.scheduled = int(when * 1e9)
-            else:
-                lifetime.scheduled += int((when - loop.time()) * 1e9)
+        trigger = state.current
+        if recorder.on:
+            lifetime: Lifetime = begin(TIMER_HANDLE, trigger, state, 3)
+            if not lifetime.transparent:
+                is_function = type(callback) is FunctionType
+                lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
+                if type(loop).time is _stock_time:  # type: ignore[attr-defined]
+                    lifetime.scheduled = int(when * 1e9)
+                else:
+                    lifetime.scheduled += int((when - loop.time()) * 1e9)
+        else:
+            lifetime = Lifetime()
+            lifetime.async_id = new_async_id()
+            lifetime.type = TIMER_HANDLE
+            lifetime.trigger_async_id = trigger.async_id
+            lifetime.open = True
+            lifetime.created = 0
+        self._lifetime = lifetime
+        if listeners.init is not None:
+            emit_init(state, listeners.init, lifetime, self)
 
     def cancel(self) -> None:
         _stock_timer_cancel(self)
-        _cancelled(self)
+        if self._lifetime.open:
+            end(local.state, self._lifetime, CANCELLED)
 
 
 def _callback_name(callback: Any) -> str:

@@ -22,10 +22,12 @@ def adopt(child: SpanLifetime, trigger: Lifetime) -> None:
     """Give a new lifetime its parent, or its link if it is a root."""
     child.parent = child.link = None
     nearest: SpanLifetime | None = trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
-    while nearest is not None and (nearest.transparent or nearest.fate is DROPPED):
-        nearest = nearest.parent
     if nearest is None:
         return
+    if nearest.transparent or nearest.fate is DROPPED:
+        nearest = surviving(nearest)
+        if nearest is None:
+            return
     if (
         child.type.boundary
         or nearest.type.container

@@ -14,7 +14,7 @@ from .execution import ThreadState, new_async_id
 from .lifetimes import DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
 from .parents import adopt, keep_family
 from .ring import ring
-from .sites import PROGRAM, outside
+from .sites import PLUMBING, PROGRAM, outside
 from .sites import known as known_files
 from .types import ResourceType, known_types
 
@@ -83,6 +83,10 @@ def begin(
     if recorder.sites:
         frame = sys._getframe(depth)
         code = frame.f_code
+        if known_files.get(code.co_filename) is PLUMBING:
+            # Mostly it is the next one: `call_later` above `call_at`.
+            frame = frame.f_back or frame
+            code = frame.f_code
         if known_files.get(code.co_filename) is PROGRAM:
             lifetime.code, lifetime.lasti = code, frame.f_lasti
         else:
@@ -127,32 +131,26 @@ def left(lifetime: RecordedLifetime) -> None:
     lifetime.steps += 1
 
 
-def finish(lifetime: RecordedLifetime, outcome: str) -> None:
-    """A resource was destroyed."""
-    if open_lifetimes.pop(lifetime.async_id, None) is not None:
-        lifetime.type.destroyed += 1
-        if not lifetime.transparent:
-            _finish_span(lifetime, outcome)  # type: ignore[arg-type]
-
-
-def _finish_span(lifetime: SpanLifetime, outcome: str) -> None:
-    """Keep its record for the exporters, or drop it."""
-    now = lifetime.ended = clock()
-    lifetime.outcome = outcome
-    lifetime.fire_and_forget = lifetime.children > 0
-    if lifetime.parent is not None:
-        lifetime.parent.children -= 1
-    if (
-        now - lifetime.created >= recorder.min_duration
-        or lifetime.keep
-        or lifetime.error is not None
-    ):
-        lifetime.fate = KEPT
+def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
+    """A resource was destroyed: keep its record for the exporters, or drop it."""
+    if open_lifetimes.pop(lifetime.async_id, None) is None:
+        return
+    lifetime.type.destroyed += 1
+    if lifetime.transparent:
+        return
+    span: SpanLifetime = lifetime  # type: ignore[assignment]
+    span.ended = now
+    span.outcome = outcome
+    span.fire_and_forget = span.children > 0
+    if span.parent is not None:
+        span.parent.children -= 1
+    if now - span.created >= recorder.min_duration or span.keep or span.error is not None:
+        span.fate = KEPT
         if recorder.sends:
-            keep_family(lifetime)
-            ring.push(lifetime)
+            keep_family(span)
+            ring.push(span)
     else:
-        lifetime.fate = DROPPED
+        span.fate = DROPPED
 
 
 def failed(lifetime: Lifetime, error: BaseException) -> None:

@@ -1,33 +1,44 @@
 """Finished lifetimes on their way to the exporters: bounded, never blocking.
 
-Any thread pushes; one sender thread drains.  What does not fit is dropped and counted.
+Any thread pushes; one sender thread drains.  What does not fit is dropped and counted.  The sender
+says when it wants to be woken: `wake_at`.
 """
 
+import sys
 from collections import deque
+from collections.abc import Callable
 
 from .lifetimes import Lifetime
 
 CAPACITY = 65_536
+NEVER = sys.maxsize
 
 
 class Ring:
     """A bounded buffer of finished lifetimes."""
 
-    __slots__ = ("_buffer", "capacity", "dropped", "pushed")
+    __slots__ = ("_buffer", "capacity", "dropped", "pushed", "wake", "wake_at")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.pushed = 0
         self.dropped = 0
         self._buffer: deque[Lifetime] = deque()
+        self.wake: Callable[[], object] = lambda: None
+        """Called by a push, in the program's thread: never raises, returns at once."""
+        self.wake_at = NEVER
+        """How many must be held already for a push to wake the sender; 0 is any push."""
 
     def push(self, lifetime: Lifetime) -> None:
         """Take a lifetime, or count it as dropped."""
-        if len(self._buffer) < self.capacity:
-            self._buffer.append(lifetime)
-            self.pushed += 1
-        else:
+        held = len(self._buffer)
+        if held >= self.capacity:
             self.dropped += 1
+            return
+        self._buffer.append(lifetime)
+        self.pushed += 1
+        if held >= self.wake_at:
+            self.wake()
 
     def drain(self, most: int) -> list[Lifetime]:
         """The oldest lifetimes, `most` of them at the most."""

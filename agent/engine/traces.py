@@ -6,42 +6,48 @@ Only the sender thread runs this, one lifetime after the other as they come out 
   the place of an open parent is fixed by its first child, and used when it ends.
 - A lifetime that stays open is cut into segments: each but the first roots a new trace, linked to
   the one before, so every parent appears in time.
-- A trace has at most `max_spans` spans; what comes after that is counted, by name, on its nearest
-  open ancestor.
+- A trace has at most `max_spans` spans, and as many failures again; what comes after that is
+  counted on its nearest ancestor that is still to be exported.
 - No trace is deeper than `MAX_DEPTH`: what would be below roots a new one, linked.
 """
 
 from time import sleep
+from typing import Any
 
-from .lifetimes import DROPPED, OPEN, SpanLifetime
+from .lifetimes import DROPPED, KEPT, OPEN, SpanLifetime
 from .parents import surviving
+from .recorder import open_lifetimes
 
 MAX_DEPTH = 48
+MAX_COUNTED_NAMES = 100
+"""Names that are told apart among what was too much for a trace; the rest is one."""
 _SEGMENTS_KEPT = 3
 """A child asks for the segment in which it was created.  It is itself cut, and so placed, one
 segment's length after its creation, so an older segment than these is never asked for."""
+_MOMENTS = 100
+"""How often to look again at a parent that is about to end in another thread."""
 
 
 class Trace:
-    """One tree of spans.  Its id, and whether it is sampled, are decided with its first span."""
+    """One tree of spans."""
 
-    __slots__ = ("carrier", "root", "sampled", "spans", "trace_id", "trace_state")
+    __slots__ = ("carrier", "identity", "root", "spans")
 
     def __init__(self, root: SpanLifetime) -> None:
         self.root: SpanLifetime | None = root
-        """Until sampling is decided: what a sampler may look at."""
+        """Until the exporters have given it an identity: what a sampler may look at."""
         self.carrier: dict[str, str] | None = None
         """The headers of the request that it serves: a remote parent, if they name one."""
-        self.trace_id = 0
-        self.sampled: bool | None = None
-        self.trace_state: object = None
+        self.identity: Any = None
+        """What the exporters made of it, with its first span: ids, and whether it is sampled."""
         self.spans = 0
+        """How many were given a place in it."""
 
 
 class Span:
     """A lifetime's place in a trace; enough for others to name it as parent or link."""
 
-    __slots__ = ("aggregated", "async_id", "depth", "parent", "segment", "trace")
+    __slots__ = ("async_id", "consumer", "counted", "depth", "out", "parent", "segment", "trace")
 
     def __init__(self, trace: Trace, async_id: int, segment: int, parent: "Span | None") -> None:
         self.trace = trace
@@ -50,8 +56,12 @@ class Span:
         # By value: a chain of Span objects would keep every ancestor for as long as a child lives.
         self.parent = None if parent is None else (parent.async_id, parent.segment)
         self.depth = 0 if parent is None else parent.depth + 1
-        self.aggregated: dict[str, list[int]] | None = None
-        """Span name -> [number, nanoseconds] of what was too much for the trace."""
+        self.out = False
+        """Its record was handed to the exporters: nothing more can be counted on it."""
+        self.consumer = False
+        """Its parent was done before it was."""
+        self.counted: dict[tuple[str, str | None], list[int]] | None = None
+        """(type, name) -> [number, nanoseconds] of what was too much for the trace."""
 
 
 class Segments:
@@ -79,19 +89,19 @@ class Tracer:
 
     def __init__(self, max_spans: int = 2000) -> None:
         self.max_spans = max_spans
-        self.aggregated = 0
-        """How many spans were counted on an ancestor instead of exported."""
+        self.counted = 0
+        """How many lifetimes were counted instead of exported."""
 
     def place(self, lifetime: SpanLifetime) -> bool:
         """Place an ended lifetime.  False: its trace is full, and it was counted instead."""
-        if lifetime.span is None:
-            ancestor = lifetime.parent
-            if ancestor is not None and self._full(ancestor) and lifetime.error is None:
-                if _count_on_open_ancestor(lifetime):
-                    self.aggregated += 1
-                    lifetime.fate = DROPPED
-                    return False
-            _span_of(lifetime)
+        parent = None if lifetime.segments is not None else _settled(lifetime.parent)
+        if lifetime.span is None and parent is not None and self._is_full(lifetime, parent):
+            self._count(lifetime, parent)
+            lifetime.fate = DROPPED
+            return False
+        span = _span_of(lifetime)
+        span.consumer = parent is not None and _outlived(lifetime, parent)
+        span.out = True
         lifetime.link = _link_of(lifetime)
         # Whoever is triggered by it later needs its span, and must not keep its ancestors.
         lifetime.parent = None
@@ -99,34 +109,71 @@ class Tracer:
             _leave_last_segment(lifetime, lifetime.segments)
         return True
 
-    def _full(self, ancestor: SpanLifetime) -> bool:
-        return ancestor.span is not None and ancestor.span.trace.spans >= self.max_spans
+    def due(self, now: int, length: int) -> list[SpanLifetime]:
+        """The open lifetimes whose present segment is `length` nanoseconds old, parents first."""
+        found = []
+        for lifetime in list(open_lifetimes.values()):
+            if now - lifetime.created < length:
+                # They are in the order of their creation: the rest is younger.
+                break
+            if lifetime.transparent or not isinstance(lifetime, SpanLifetime):
+                continue
+            if lifetime.segments is None or now - lifetime.segments.start >= length:
+                found.append(lifetime)
+        return found
 
     def cut(self, lifetime: SpanLifetime, now: int) -> SpanLifetime:
         """Close the present segment of an open lifetime: the record to export of it.
 
         The lifetime goes on, in a trace of its own, linked to this segment."""
+        if lifetime.span is None:
+            parent = _settled(lifetime.parent)
+            if parent is not None and self._is_full(lifetime, parent):
+                # It will be in a trace of its own from now on in any case.
+                lifetime.span = _root_span(lifetime, _nearest_span(lifetime, parent))
         span = _span_of(lifetime)
+        span.out = True
         record = lifetime.copy()
         record.link = _link_of(lifetime)
+        record.run = run = lifetime.run + _running_since(lifetime, now)
         segments = lifetime.segments
         if segments is None:
             segments = lifetime.segments = Segments(lifetime.created, span)
-        _leave_last_segment(record, segments)
         record.ended, record.outcome, record.open = now, OPEN, False
-        record.fire_and_forget = False
-        if lifetime.parent is not None:
-            lifetime.parent.children -= 1
-            lifetime.parent = None
-        trace = Trace(lifetime)
-        trace.spans = 1
+        record.fire_and_forget, record.parent = False, None
+        _leave_last_segment(record, segments)
         lifetime.keep = True
-        lifetime.span = Span(trace, lifetime.async_id, span.segment + 1, None)
+        lifetime.span = Span(Trace(lifetime), lifetime.async_id, span.segment + 1, None)
+        lifetime.span.trace.spans = 1
         lifetime.link = span
         segments.start = now
-        segments.run, segments.ready, segments.steps = lifetime.run, lifetime.ready, lifetime.steps
+        segments.run, segments.ready, segments.steps = run, lifetime.ready, lifetime.steps
         segments.spans = [*segments.spans[1 - _SEGMENTS_KEPT :], (now, lifetime.span)]
         return record
+
+    def _is_full(self, lifetime: SpanLifetime, parent: SpanLifetime) -> bool:
+        ancestor = _nearest_span(lifetime, parent)
+        if ancestor is None:
+            return False
+        return ancestor.trace.spans >= self.max_spans * (1 if lifetime.error is None else 2)
+
+    def _count(self, lifetime: SpanLifetime, parent: SpanLifetime) -> None:
+        """Count it on the nearest ancestor whose own record is still to come."""
+        self.counted += 1
+        ancestor: SpanLifetime | None = parent
+        while ancestor is not None and (ancestor.span is None or ancestor.span.out):
+            ancestor = _settled(ancestor.parent)
+        if ancestor is None or ancestor.span is None:
+            return
+        counted = ancestor.span.counted
+        if counted is None:
+            counted = ancestor.span.counted = {}
+        key: tuple[str, str | None] = (lifetime.type.name, lifetime.name)
+        if key not in counted and len(counted) >= MAX_COUNTED_NAMES:
+            key = ("other", None)
+        total = counted.setdefault(key, [0, 0])
+        total[0] += 1
+        total[1] += lifetime.ended - lifetime.created
 
 
 def _span_of(lifetime: SpanLifetime) -> Span:
@@ -135,7 +182,7 @@ def _span_of(lifetime: SpanLifetime) -> Span:
     link: SpanLifetime | None = lifetime
     while link is not None and link.span is None:
         unplaced.append(link)
-        link = _settled_parent(link)
+        link = _settled(link.parent)
     parent = None if link is None else _span_at(link, unplaced[-1] if unplaced else lifetime)
     for child in reversed(unplaced):
         parent = child.span = _new_span(child, parent)
@@ -143,33 +190,57 @@ def _span_of(lifetime: SpanLifetime) -> Span:
     return lifetime.span
 
 
-def _settled_parent(child: SpanLifetime) -> SpanLifetime | None:
-    """The parent that is certain to be exported.
+def _settled(ancestor: SpanLifetime | None) -> SpanLifetime | None:
+    """The first from here upwards that is certain to be exported.
 
     An open one is told to be; one that is ending at this very moment, in another thread, has either
-    heard it or is about to say that it was dropped."""
+    heard it or is about to say that it was dropped.  One that is forgotten, because a fork or a
+    detach came between, will never say anything."""
+    moments = 0
     while True:
-        parent = surviving(child.parent)
-        child.parent = parent
-        if parent is None:
+        ancestor = surviving(ancestor)
+        if ancestor is None:
             return None
-        parent.keep = True
-        if parent.open or parent.fate is not None:
-            if parent.fate is not DROPPED:
-                return parent
+        ancestor.keep = True
+        if ancestor.fate is not None or ancestor.async_id in open_lifetimes:
+            if ancestor.fate is not DROPPED:
+                return ancestor
+        elif moments < _MOMENTS:
+            moments += 1
+            sleep(0.0001)
         else:
-            sleep(0)
+            ancestor.fate = DROPPED
+
+
+def _outlived(child: SpanLifetime, parent: SpanLifetime) -> bool:
+    return parent.fate is KEPT and parent.fire_and_forget and parent.ended <= child.ended
 
 
 def _new_span(child: SpanLifetime, parent: Span | None) -> Span:
-    if parent is not None and parent.depth >= MAX_DEPTH:
-        child.link = parent
-        parent = None
-    trace = Trace(child) if parent is None else parent.trace
-    trace.spans += 1
-    if parent is None and child.attributes is not None:
+    if parent is None or parent.depth >= MAX_DEPTH:
+        return _root_span(child, parent)
+    parent.trace.spans += 1
+    return Span(parent.trace, child.async_id, 0, parent)
+
+
+def _root_span(child: SpanLifetime, link: Span | None) -> Span:
+    if link is not None:
+        child.link = link
+    trace = Trace(child)
+    trace.spans = 1
+    if child.attributes is not None:
         trace.carrier = child.attributes.pop("carrier", None)
-    return Span(trace, child.async_id, 0, parent)
+    return Span(trace, child.async_id, 0, None)
+
+
+def _nearest_span(lifetime: SpanLifetime, parent: SpanLifetime | None) -> Span | None:
+    """The place under which it would be put; None if its ancestors have none either."""
+    child = lifetime
+    while parent is not None:
+        if parent.span is not None:
+            return _span_at(parent, child)
+        child, parent = parent, _settled(parent.parent)
+    return None
 
 
 def _span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
@@ -180,34 +251,28 @@ def _span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
 
 
 def _link_of(lifetime: SpanLifetime) -> Span | None:
+    """The span that a root is linked to; what it was linked to is kept and placed for that."""
     target = lifetime.link
     if not isinstance(target, SpanLifetime):
         return target
-    target.keep = True
-    if target.open or target.span is not None or target.fate is not DROPPED:
-        _span_of(target)
-        return _span_at(target, lifetime)
-    return None
+    target = _settled(target)
+    if target is None:
+        return None
+    _span_of(target)
+    return _span_at(target, lifetime)
 
 
-def _count_on_open_ancestor(lifetime: SpanLifetime) -> bool:
-    ancestor = lifetime.parent
-    while ancestor is not None and not ancestor.open:
-        ancestor = ancestor.parent
-    if ancestor is None or ancestor.span is None:
-        return False
-    if ancestor.span.aggregated is None:
-        ancestor.span.aggregated = {}
-    name = f"{lifetime.type.name} {lifetime.name or ''}".strip()
-    total = ancestor.span.aggregated.setdefault(name, [0, 0])
-    total[0] += 1
-    total[1] += lifetime.ended - lifetime.created
-    return True
+def _running_since(lifetime: SpanLifetime, now: int) -> int:
+    """What the present step of an open lifetime has taken so far."""
+    if getattr(lifetime, "resource", None) is None:
+        return 0
+    return max(0, now - lifetime.entered)
 
 
 def _leave_last_segment(record: SpanLifetime, segments: Segments) -> None:
     """Leave in a record only what belongs to its last segment."""
-    record.created = segments.start
-    record.run -= segments.run
-    record.ready -= segments.ready
+    # It may have ended between the reading of the clock and the cut.
+    record.created = min(segments.start, record.ended)
+    record.run = max(0, record.run - segments.run)
+    record.ready = max(0, record.ready - segments.ready)
     record.steps -= segments.steps
