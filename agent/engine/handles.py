@@ -10,7 +10,7 @@ it takes itself out of it, and drops what it refers to, as asyncio's own `_run` 
 """
 
 import asyncio
-from asyncio import events
+from asyncio import events, futures
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from types import FunctionType
@@ -33,6 +33,9 @@ _stock_cancel = events.Handle.cancel
 _stock_timer_cancel = events.TimerHandle.cancel
 _stock_time = asyncio.BaseEventLoop.time
 
+_FUTURES = (futures._PyFuture, futures.Future)  # type: ignore[attr-defined]
+"""What may be settled.  By the type alone: an object of the program's is not to be asked."""
+
 _FIELDS_KNOWN = set(events.Handle.__slots__) == {
     "__weakref__",
     "_args",
@@ -51,7 +54,7 @@ def _settled(future: Any) -> Lifetime | None:
     """The lifetime of a settled future or task: what its done callbacks are triggered by.
 
     Done callbacks are scheduled with a context, always, and the future as their one argument."""
-    if not asyncio.isfuture(future) or not future.done():
+    if not issubclass(type(future), _FUTURES) or not future.done():
         return None
     lifetime = getattr(future, "_lifetime", None)
     if lifetime is None:
@@ -88,7 +91,8 @@ class _Tracked:
                     listeners.before(lifetime.async_id)
                 except BaseException as error:
                     hook_failed(error)
-                state.depth -= 1
+                finally:
+                    state.depth -= 1
                 if state.changed:
                     hooks_changed(state)
             if task is not None and lifetime.scope is not None:
@@ -109,7 +113,8 @@ class _Tracked:
                     listeners.after(lifetime.async_id)
                 except BaseException as error:
                     hook_failed(error)
-                state.depth -= 1
+                finally:
+                    state.depth -= 1
                 if state.changed:
                     hooks_changed(state)
             if lifetime.created:
@@ -131,7 +136,8 @@ class _Tracked:
                         listeners.destroy(lifetime.async_id)
                     except BaseException as error:
                         hook_failed(error)
-                    state.depth -= 1
+                    finally:
+                        state.depth -= 1
                     if state.changed:
                         hooks_changed(state)
             self = task = None  # type: ignore[assignment]
@@ -204,7 +210,8 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
                 )
             except BaseException as error:
                 hook_failed(error)
-            state.depth -= 1
+            finally:
+                state.depth -= 1
             if state.changed:
                 hooks_changed(state)
 
@@ -251,10 +258,13 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
             if not lifetime.transparent:
                 is_function = type(callback) is FunctionType
                 lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
-                if type(loop).time is _stock_time:  # type: ignore[attr-defined]
-                    lifetime.scheduled = int(when * 1e9)
-                else:
-                    lifetime.scheduled += int((when - loop.time()) * 1e9)
+                try:
+                    if type(loop).time is _stock_time:  # type: ignore[attr-defined]
+                        lifetime.scheduled = int(when * 1e9)
+                    else:
+                        lifetime.scheduled += int((when - loop.time()) * 1e9)
+                except (ArithmeticError, TypeError, ValueError):
+                    pass  # `sleep(inf)` never becomes ready.
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()
@@ -274,8 +284,8 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
 
 def _callback_name(callback: Any) -> str:
     callback = getattr(callback, "func", callback)
-    name: str = getattr(callback, "__qualname__", None) or type(callback).__qualname__
-    return name
+    name = getattr(callback, "__qualname__", None)
+    return name if isinstance(name, str) else type(callback).__qualname__
 
 
 for _class in (Handle, TimerHandle):

@@ -93,7 +93,8 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
 
 
 def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
-    lifetime.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+    name = getattr(coroutine, "__qualname__", None)
+    lifetime.name = name if isinstance(name, str) else type(coroutine).__qualname__
     code = getattr(coroutine, "cr_code", None)
     if type(code) is CodeType and sites.whose(code.co_filename) is sites.PLUMBING:
         # Its own helpers, such as `_accept_connection2` and `shutdown_asyncgens`: not `sleep` or
