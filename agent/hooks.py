@@ -15,9 +15,9 @@ A hook is five optional callables.  When each is called, and with what:
     The resource is gone: settled, fired, cancelled, closed; or collected, and then on a later turn
     of a loop and only if this hook was enabled when it was made.  Never twice.
 
-They are called in the thread in which it happens, in the order in which hooks were enabled, and must
-return soon.  What happens to one that raises: `set_hook_error_policy`.  One that creates resources
-gets their events at once, inside; stopping the recursion is its own affair.
+They are called in the thread in which it happens, in the order in which hooks were enabled, and
+must return soon.  What happens to one that raises: `set_hook_error_policy`.  One that creates
+resources gets their events at once, inside; stopping the recursion is its own affair.
 
 Semantics: Node's `async_hooks.createHook`; the document SEMANTICS, sections 2 to 4.
 """
@@ -128,7 +128,8 @@ def _check(event: str, callback: Any) -> None:
     if not callable(callback):
         raise TypeError(f"{event} must be callable or None, not {callback!r}")
     if _is_async(callback):
-        raise TypeError(f"{event} must be a plain function, not the coroutine function {callback!r}")
+        kind = "a plain function, not the coroutine function"
+        raise TypeError(f"{event} must be {kind} {callback!r}")
 
 
 def _is_async(callback: Any) -> bool:

@@ -1,7 +1,7 @@
 """Putting the instrumentations in with the first hook, and taking them out with the last.
 
-Each is one module with a function `install(patches)`, applied when the library that it knows has been
-imported.  Ours stand in a table; other distributions add theirs by an entry point in the group
+Each is one module with a function `install(patches)`, applied when the library that it knows has
+been imported.  Ours stand in a table; other distributions add theirs by an entry point in the group
 `whence.instrumentation`, whose name is the library's module.
 """
 
@@ -54,6 +54,7 @@ def _uninstall() -> None:
         forget_all()
         while _patches:
             _patches.pop().undo()
+        engine.forget_collected()
 
 
 def _apply(names: tuple[str, ...]) -> None:
@@ -79,8 +80,8 @@ def _apply_one(name: str, load: Callable[[], Any]) -> None:
 
 
 def _apply_entry_points() -> None:
-    """Installed by other distributions.  Looking them up imports importlib.metadata, which a program
-    with asyncio can bear."""
+    """Installed by other distributions.  Looking them up imports importlib.metadata, which a
+    program with asyncio can bear."""
     metadata = import_module("importlib.metadata")
     for entry_point in metadata.entry_points(group=ENTRY_POINTS):
         if entry_point.name not in _switched_off:

@@ -19,10 +19,10 @@ R = TypeVar("R")
 class AsyncResource:
     """A resource that a library handles itself: a pool's query, a queued job.
 
-    Give it a type of your own, preferably with your package's name as a prefix.  `init` is called in
-    the constructor, with the instance itself, which a subclass may not have finished.  It has an id
-    and a place on the execution stack also when no hook is enabled.  Dropped without `emit_destroy`,
-    it is destroyed when it is collected, unless `require_manual_destroy`.
+    Give it a type of your own, preferably with your package's name as a prefix.  `init` is called
+    in the constructor, with the instance itself, which a subclass may not have finished.  It has an
+    id and a place on the execution stack also when no hook is enabled.  Dropped without
+    `emit_destroy`, it is destroyed when it is collected, unless `require_manual_destroy`.
 
     `trigger_async_id` is any id, known or not; by default that of whatever executes now.  TypeError
     for a type that is not a str or is empty, or a trigger that is not an int; ValueError for one
@@ -45,9 +45,7 @@ class AsyncResource:
         drain_between_turns(state)
         self._whence_stores = current_stores()
         self._whence_lifetime = engine.create(state, type_named(type), self, trigger, 2)
-        self._whence_token = (
-            None if require_manual_destroy else engine.Token(self._whence_lifetime)
-        )
+        self._whence_token = None if require_manual_destroy else engine.Token(self._whence_lifetime)
 
     def async_id(self) -> int:
         """Its id, which never changes."""
@@ -77,7 +75,9 @@ class AsyncResource:
         """Deliver destroy, now.  RuntimeError if it is not the first time."""
         if not self._whence_lifetime.open:
             raise RuntimeError(f"emit_destroy() called twice on the resource {self.async_id()}")
-        engine.end(engine.local.state, self._whence_lifetime, engine.CLOSED)
+        state = engine.local.state
+        drain_between_turns(state)
+        engine.end(state, self._whence_lifetime, engine.CLOSED)
         return self
 
     def bind(self, fn: Callable[P, R], /) -> Callable[P, R]:

@@ -1,7 +1,8 @@
 """Jobs of thread pools: `run_in_executor`, `to_thread`, and `submit` without a loop.
 
-The pool's own record of a job is replaced by one that tells its life, so that the program's function
-stays what the program passed.  Name look-ups of asyncio are such jobs; they have types of their own.
+The pool's own record of a job is replaced by one that tells its life, so that the program's
+function stays what the program passed.  Name look-ups of asyncio are such jobs; they have types of
+their own.
 """
 
 import socket
@@ -48,6 +49,7 @@ class WorkItem(_Stock):  # type: ignore[misc]
         self._whence = Token(lifetime)
 
     def run(self, *args: Any) -> None:
+        """Run the job, in a worker thread."""
         token, future = self._whence, self.future
         if token is None:
             super().run(*args)

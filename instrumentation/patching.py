@@ -33,7 +33,7 @@ class Patches:
         self._undo: list[Callable[[], None]] = []
 
     def replace(self, owner: Any, name: str, new: object) -> None:
-        """Put another object in place of an attribute; nothing if the owner has none of that name."""
+        """Put another object in place of an attribute, if the owner has one of that name."""
         original = vars(owner).get(name, _ABSENT)
         if original is _ABSENT and not hasattr(owner, name):
             return

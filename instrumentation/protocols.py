@@ -1,10 +1,10 @@
 """Protocol callbacks run as their transport: the protocol's class is patched at first sight.
 
-Instance attributes, `__class__` swaps and proxies each miss callbacks or break programs; a function on
-the class that defines the callback does neither.  It looks its protocol up in a table by address: an
-entry is made when the transport is, replaced when the address is used again, and taken out when the
-connection is lost.  A protocol that is not in the table is called straight through, and so is one that
-is executing already.
+Instance attributes, `__class__` swaps and proxies each miss callbacks or break programs; a function
+on the class that defines the callback does neither.  It looks its protocol up in a table by
+address: an entry is made when the transport is, replaced when the address is used again, and taken
+out when the connection is lost.  A protocol that is not in the table is called straight through,
+and so is one that is executing already.
 """
 
 from asyncio import protocols

@@ -1,8 +1,8 @@
 """Threads: from `start()` to the end of `run()`.
 
-`run` is patched on the class that defines it, when a thread of that class is first started: a closure
-on the instance would be a reference cycle.  `threading.Timer` is a Timer and no Thread as well.  The
-agent's own threads, and what they start, are told to nobody.
+`run` is patched on the class that defines it, when a thread of that class is first started: a
+closure on the instance would be a reference cycle.  `threading.Timer` is a Timer and no Thread as
+well.  The agent's own threads, and what they start, are told to nobody.
 """
 
 import threading

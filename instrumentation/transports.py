@@ -1,7 +1,7 @@
 """Connections of asyncio's selector loops: from the transport's construction to `connection_lost`.
 
-An accepted one is triggered by its Server, another by what executes; both end when their protocol has
-been told that the connection is lost.  The span of an outgoing connection begins with
+An accepted one is triggered by its Server, another by what executes; both end when their protocol
+has been told that the connection is lost.  The span of an outgoing connection begins with
 `create_connection` and ends with `connection_made`.
 """
 
@@ -80,4 +80,3 @@ def _call_connection_lost(wrapped: Any, transport: Any, args: Any, kwargs: Any) 
             if connection is not None and connection.lifetime is lifetime:
                 del connections[id(protocol)]
             end(local.state, lifetime, CLOSED)
-

@@ -10,7 +10,8 @@ meaning; everything else in whence reaches the engine through them, and only thr
 - hooks: `enable`, `disable`, `on_first_and_last`, `want_instrumentation`, `instrumented`,
   `set_hook_error_policy`, `hook_error_policy`;
 - the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`,
-  `failed`, `describe`, `hide`, `make_root`, `open_scope`, `close_scope`; `Token`, `drain_collected`, `forget_collected`;
+  `failed`, `describe`, `hide`, `make_root`, `open_scope`, `close_scope`; `Token`,
+  `drain_collected`, `forget_collected`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `types`.
@@ -29,7 +30,17 @@ from .dispatch import (
     set_hook_error_policy,
     want_instrumentation,
 )
-from .events import Token, collected, create, drain_collected, end, enter, forget_collected, leave, resolve
+from .events import (
+    Token,
+    collected,
+    create,
+    drain_collected,
+    end,
+    enter,
+    forget_collected,
+    leave,
+    resolve,
+)
 from .execution import (
     MakingHandle,
     ThreadState,

@@ -77,9 +77,7 @@ def _cause(trigger: Lifetime) -> Cause:
         before = before.cause
     elif before is not None and before.depth >= MAX_DEPTH:
         before = _cut(before)
-    cause = Cause(
-        trigger.async_id, trigger.type, trigger.name, trigger.code, trigger.lasti, before
-    )
+    cause = Cause(trigger.async_id, trigger.type, trigger.name, trigger.code, trigger.lasti, before)
     cause.repeats = repeats
     return cause
 

@@ -41,7 +41,8 @@ class Hook(Protocol):
 
 
 class Listeners:
-    """Who hears each event: nobody (None), one hook's callback, or a callable that tells several."""
+    """Who hears each event: nobody (None), one hook's callback, or a callable that tells
+    several."""
 
     __slots__ = EVENTS
 
@@ -86,6 +87,7 @@ _installed = False
 _install: Callable[[], None] | None = None
 _uninstall: Callable[[], None] | None = None
 _exit_on_error = True
+_exiting = False
 
 
 def on_first_and_last(install: Callable[[], None], uninstall: Callable[[], None]) -> None:
@@ -153,7 +155,8 @@ def emit(state: ThreadState, listener: Callback, async_id: int) -> None:
         listener(async_id)
     except BaseException as error:
         hook_failed(error)
-    state.depth -= 1
+    finally:
+        state.depth -= 1
     if state.changed:
         hooks_changed(state)
 
@@ -165,7 +168,8 @@ def emit_init(state: ThreadState, listener: Callback, lifetime: Lifetime, resour
         listener(lifetime.async_id, lifetime.type.name, lifetime.trigger_async_id, resource)
     except BaseException as error:
         hook_failed(error)
-    state.depth -= 1
+    finally:
+        state.depth -= 1
     if state.changed:
         hooks_changed(state)
 
@@ -205,22 +209,35 @@ def hook_failed(error: BaseException) -> None:
 
     lines: list[Any] = traceback.format_exception(error)
     text = "whence: a hook callback raised:\n" + "".join(lines)
-    if sys.stderr is not None:
-        sys.stderr.write(text)
+    _try(lambda: sys.stderr.write(text))
     if _exit_on_error:
         _exit_now()
 
 
 def _exit_now() -> None:
     """End the process where it stands.  An exception could be caught by the program, or stored in
-    one of its tasks (SEMANTICS 4.2, 4.3)."""
+    one of its tasks (SEMANTICS 4.2, 4.3).
+
+    A hook that fails once more meanwhile, in another thread, does not end it before its time."""
+    global _exiting
+    if _exiting:
+        return
+    _exiting = True
+    listeners.listen(())
     import atexit
     import os
 
     try:
         atexit._run_exitfuncs()
+        _try(lambda: sys.stdout.flush())
+        _try(lambda: sys.stderr.flush())
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
         os._exit(1)
+
+
+def _try(action: Callable[[], object]) -> None:
+    """A standard stream may be closed, None, or an object of the program's that raises."""
+    try:
+        action()
+    except Exception:
+        pass

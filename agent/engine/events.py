@@ -11,11 +11,13 @@ image of `before`.  A caller keeps the stack like this:
         leave(state, lifetime, previous)
 """
 
+import atexit
 import sys
 from collections import deque
+from collections.abc import Iterator
 
 from .dispatch import emit, emit_init, listeners
-from .execution import OUTSIDE, ThreadState, new_async_id
+from .execution import OUTSIDE, ThreadState, local, new_async_id
 from .lifetimes import COLLECTED, DONE, Lifetime
 from .recorder import begin, clock, entered, finish, left, recorder
 from .types import ResourceType
@@ -35,8 +37,7 @@ def dropped(lifetime: Lifetime) -> None:
 
 def forget_collected() -> None:
     """Tell nobody of what was collected so far: the last hook is gone."""
-    while collected:
-        lifetime = collected.popleft()
+    for lifetime in _taken(len(collected)):
         lifetime.open = False
         if lifetime.created:
             finish(lifetime, COLLECTED, clock())  # type: ignore[arg-type]
@@ -82,6 +83,8 @@ def create(
 
 def enter(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
     """before: its callback is about to run; it executes from here on (SEMANTICS 1.5)."""
+    if collected:
+        drain_between_turns(state)
     state.current = lifetime
     lifetime.resource = resource
     if lifetime.created:
@@ -92,13 +95,16 @@ def enter(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
 
 def leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime) -> None:
     """after: its callback has run, or was left by an exception."""
-    if listeners.after is not None:
-        emit(state, listeners.after, lifetime.async_id)
-    if lifetime.created:
-        left(lifetime)
-    state.current = previous
-    if previous is not lifetime:
-        lifetime.resource = None
+    try:
+        if listeners.after is not None:
+            emit(state, listeners.after, lifetime.async_id)
+    finally:
+        # Also where there is no stack left for a hook.
+        if lifetime.created:
+            left(lifetime)
+        state.current = previous
+        if previous is not lifetime:
+            lifetime.resource = None
 
 
 def resolve(state: ThreadState, lifetime: Lifetime) -> None:
@@ -119,12 +125,13 @@ def end(state: ThreadState, lifetime: Lifetime, outcome: str = DONE) -> None:
 
 
 def drain_collected(state: ThreadState) -> None:
-    """Deliver the destroys of what was collected, with execution id 0 (SEMANTICS 8.2, 8.5)."""
+    """Deliver the destroys of what was collected, with execution id 0 (SEMANTICS 8.2, 8.5).
+
+    What a destroy callback makes and drops itself is for the next time, or it would never end."""
     previous = state.current
     state.current = OUTSIDE
     try:
-        while collected:
-            lifetime = collected.popleft()
+        for lifetime in _taken(len(collected)):
             if not lifetime.open:
                 continue
             lifetime.open = False
@@ -135,6 +142,21 @@ def drain_collected(state: ThreadState) -> None:
                 emit(state, listeners.destroy, lifetime.async_id)
     finally:
         state.current = previous
+
+
+def _taken(most: int) -> Iterator[Lifetime]:
+    """Lifetimes from the queue, which several threads may be draining at once."""
+    for _ in range(most):
+        try:
+            yield collected.popleft()
+        except IndexError:
+            return
+
+
+@atexit.register
+def drain_at_exit() -> None:
+    """Deliver what no loop and no event came for."""
+    drain_collected(local.state)
 
 
 def drain_between_turns(state: ThreadState) -> None:

@@ -1,8 +1,8 @@
 """Futures: a subclass of asyncio's own, under its name.
 
-`loop.create_future()` looks up `asyncio.futures.Future` when it is called, so the one name covers it
-and direct `Future()` alike, the program's own subclasses too.  Settling is seen where it happens:
-every way of settling a future of asyncio goes through these three methods.
+`loop.create_future()` looks up `asyncio.futures.Future` when it is called, so the one name covers
+it and direct `Future()` alike, the program's own subclasses too.  Settling is seen where it
+happens: every way of settling a future of asyncio goes through these three methods.
 """
 
 from asyncio import AbstractEventLoop, futures

@@ -2,8 +2,8 @@
 
 Asyncio looks up `events.Handle` and `events.TimerHandle` when it builds one, so subclasses under
 those names see every callback of every loop that uses them, also through a `call_soon` that was
-bound before.  What the program can see stays as it was: `_callback` is its own, the type's name, the
-traceback, and in debug mode the place of creation.
+bound before.  What the program can see stays as it was: `_callback` is its own, the type's name,
+the traceback, and in debug mode the place of creation.
 
 A frame of ours that is left by an exception would stay reachable from the exception's traceback;
 it takes itself out of it, and drops what it refers to, as asyncio's own `_run` does.
@@ -19,7 +19,7 @@ from typing import Any
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
-from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
+from .lifetimes import CANCELLED, DONE, Lifetime
 from .recorder import begin, clock, finish, recorder
 from .scopes import enter_scopes, leave_scopes
 from .standin import StandIn
@@ -216,6 +216,7 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
                 hooks_changed(state)
 
     def cancel(self) -> None:
+        """Run it no more."""
         _stock_cancel(self)
         if self._task is not None:
             # The task outlives the handle of its step.
@@ -277,6 +278,7 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
             emit_init(state, listeners.init, lifetime, self)
 
     def cancel(self) -> None:
+        """Run it no more."""
         _stock_timer_cancel(self)
         if self._lifetime.open:
             end(local.state, self._lifetime, CANCELLED)

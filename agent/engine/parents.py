@@ -3,7 +3,7 @@
 The rules (a span's parent is what *triggered* the resource):
 
 - A lifetime is kept if it took `min_duration`, failed, or something of it is exported: a kept child
-  keeps its parent.  **The parent is settled when the child ends**: a transparent or dropped parent
+  keeps its parent.  **The parent is settled when the child ends**: a transparent or dropped one
   forwards to its own, an open one is kept from then on.  So no span is ever exported whose parent is
   not.
 - No ancestor with a span: the root of a new trace.
@@ -21,7 +21,9 @@ from .types import TIMER_HANDLE
 def adopt(child: SpanLifetime, trigger: Lifetime) -> None:
     """Give a new lifetime its parent, or its link if it is a root."""
     child.parent = child.link = None
-    nearest: SpanLifetime | None = trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
+    nearest: SpanLifetime | None = (
+        trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
+    )
     if nearest is None:
         return
     if nearest.transparent or nearest.fate is DROPPED:

@@ -55,9 +55,7 @@ class Recorder:
 recorder = Recorder()
 
 
-def begin(
-    row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int
-) -> RecordedLifetime:
+def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) -> RecordedLifetime:
     """A resource was created, `depth` frames up or further: its record."""
     lifetime: RecordedLifetime
     if row.spans:

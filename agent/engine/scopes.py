@@ -1,8 +1,8 @@
 """Scopes: a resource that executes inside a task, across the task's steps; a request.
 
-On a keep-alive connection one task serves request after request, so the task cannot be the resource.
-While a scope is open, each step of its task is: before task, before scope, ..., after scope, after
-task; and what the step creates is triggered by the scope.  Scopes of one task nest.
+On a keep-alive connection one task serves request after request, so the task cannot be the
+resource. While a scope is open, each step of its task is: before task, before scope, ..., after
+scope, after task; and what the step creates is triggered by the scope.  Scopes of one task nest.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """Classes that stand in for asyncio's own under the same name.
 
 While a hook is enabled, `asyncio.events.Handle`, `TimerHandle` and `asyncio.Future` name subclasses
-of ours.  `isinstance` and `issubclass` with such a name must answer as with the original, or objects
-made before, and by code that holds the original, would no longer be recognised.
+of ours.  `isinstance` and `issubclass` with such a name must answer as with the original, or
+objects made before, and by code that holds the original, would no longer be recognised.
 """
 
 from abc import ABCMeta

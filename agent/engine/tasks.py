@@ -96,11 +96,14 @@ def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
     name = getattr(coroutine, "__qualname__", None)
     lifetime.name = name if isinstance(name, str) else type(coroutine).__qualname__
     code = getattr(coroutine, "cr_code", None)
-    if type(code) is CodeType and sites.whose(code.co_filename) is sites.PLUMBING:
-        # Its own helpers, such as `_accept_connection2` and `shutdown_asyncgens`: not `sleep` or
-        # `Queue.get`, which the program asked for.
-        if code.co_name.startswith(("_", "shutdown_")):
-            hide(lifetime)
+    if (
+        type(code) is CodeType
+        and sites.whose(code.co_filename) is sites.PLUMBING
+        and code.co_name.startswith(("_", "shutdown_"))
+    ):
+        # Asyncio's own helpers, such as `_accept_connection2` and `shutdown_asyncgens`: not `sleep`
+        # or `Queue.get`, which the program asked for.
+        hide(lifetime)
 
 
 def settle(state: ThreadState, lifetime: Lifetime, task: AnyTask) -> str:
@@ -135,10 +138,7 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
     try:
         enter(state, lifetime, task)
         task.__init__(coro, **kwargs)
-        if task.done():
-            outcome = settle(state, lifetime, task)
-        else:
-            outcome = OPEN
+        outcome = settle(state, lifetime, task) if task.done() else OPEN
         return _created_elsewhere(task)
     finally:
         if state.current is not lifetime:

@@ -2,7 +2,8 @@
 
 Only the sender thread runs this, one lifetime after the other as they come out of the ring.
 
-- A lifetime is given its place (`Span`) when it, or a child of it, comes out: children end first, so
+- A lifetime is given its place (`Span`) when it, or a child of it, comes out: children end first,
+so
   the place of an open parent is fixed by its first child, and used when it ends.
 - A lifetime that stays open is cut into segments: each but the first roots a new trace, linked to
   the one before, so every parent appears in time.
