@@ -1,6 +1,5 @@
 """Where did this asynchronous work come from?  Async hooks and tracing for asyncio programs."""
 
-from . import instrumenting as _instrumenting  # with the first hook it patches, not before
 from .attaching import attach, attached, detach
 from .engine import (
     execution_async_id,

@@ -57,7 +57,7 @@ def when_imported(name: str, callback: Callable[[], None]) -> None:
         return
     _waiting.setdefault(name, []).append(callback)
     if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _finder)
 
 
 def _half_imported(module: ModuleType) -> bool:
@@ -68,4 +68,4 @@ def forget_all() -> None:
     """Wait for nothing more."""
     _waiting.clear()
     if _finder in sys.meta_path:
-        sys.meta_path.remove(_finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(_finder)

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import engine
+from . import engine, instrumenting
 from .engine.dispatch import EVENTS, Callback
 
 if TYPE_CHECKING:
@@ -36,20 +36,26 @@ _CO_COROUTINE = 0x80
 _CO_ASYNC_GENERATOR = 0x200
 
 
+instrumenting.connect()
+
+
 class HookCallbacks(Protocol):
     """What may be given as one object; methods that it inherits count, others may be missing."""
 
-    def init(
-        self, async_id: int, type: str, trigger_async_id: int, resource: object, /
-    ) -> object: ...
+    def init(self, async_id: int, type: str, trigger_async_id: int, resource: object, /) -> object:
+        """A resource was created."""
 
-    def before(self, async_id: int, /) -> object: ...
+    def before(self, async_id: int, /) -> object:
+        """Its callback is about to run."""
 
-    def after(self, async_id: int, /) -> object: ...
+    def after(self, async_id: int, /) -> object:
+        """Its callback has run."""
 
-    def destroy(self, async_id: int, /) -> object: ...
+    def destroy(self, async_id: int, /) -> object:
+        """It is gone."""
 
-    def promise_resolve(self, async_id: int, /) -> object: ...
+    def promise_resolve(self, async_id: int, /) -> object:
+        """It was settled."""
 
 
 class AsyncHook:

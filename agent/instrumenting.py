@@ -91,4 +91,6 @@ def _apply_entry_points() -> None:
             )
 
 
-engine.on_first_and_last(_install, _uninstall)
+def connect() -> None:
+    """Have the engine install with the first hook, and uninstall with the last."""
+    engine.on_first_and_last(_install, _uninstall)

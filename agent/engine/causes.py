@@ -8,7 +8,7 @@ that re-arms itself), and no chain is longer than `MAX_DEPTH`.
 
 from types import CodeType
 
-from .lifetimes import Lifetime
+from .lifetimes import Lifetime, RecordedLifetime
 from .sites import Site, site
 from .types import ResourceType
 
@@ -38,7 +38,7 @@ class Cause:
         self.code = code
         self.lasti = lasti
         self.cause = cause
-        self.depth = 1 if cause is None else cause.depth + 1
+        self.depth: int = 1 if cause is None else cause.depth + 1
         self.repeats = 1
 
     def site(self) -> Site | None:
@@ -57,14 +57,14 @@ class Cause:
 
 def cause_of(trigger: Lifetime) -> Cause | None:
     """The cause that everything `trigger` triggers is given; one object for all of it."""
-    if not trigger.created:
+    if not isinstance(trigger, RecordedLifetime):
         return None
     if trigger.own_cause is None:
         trigger.own_cause = _cause(trigger)
     return trigger.own_cause
 
 
-def _cause(trigger: Lifetime) -> Cause:
+def _cause(trigger: RecordedLifetime) -> Cause:
     before = trigger.cause
     repeats = 1
     if (

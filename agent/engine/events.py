@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from .dispatch import emit, emit_init, listeners
 from .execution import OUTSIDE, ThreadState, local, new_async_id
-from .lifetimes import COLLECTED, DONE, Lifetime
+from .lifetimes import COLLECTED, DONE, Lifetime, RecordedLifetime
 from .recorder import begin, clock, entered, finish, left, recorder
 from .types import ResourceType
 
@@ -39,8 +39,8 @@ def forget_collected() -> None:
     """Tell nobody of what was collected so far: the last hook is gone."""
     for lifetime in _taken(len(collected)):
         lifetime.open = False
-        if lifetime.created:
-            finish(lifetime, COLLECTED, clock())  # type: ignore[arg-type]
+        if isinstance(lifetime, RecordedLifetime):
+            finish(lifetime, COLLECTED, clock())
 
 
 class Token:
@@ -87,7 +87,7 @@ def enter(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
         drain_between_turns(state)
     state.current = lifetime
     lifetime.resource = resource
-    if lifetime.created:
+    if isinstance(lifetime, RecordedLifetime):
         entered(lifetime)
     if listeners.before is not None:
         emit(state, listeners.before, lifetime.async_id)
@@ -118,7 +118,7 @@ def end(state: ThreadState, lifetime: Lifetime, outcome: str = DONE) -> None:
     if not lifetime.open:
         return
     lifetime.open = False
-    if lifetime.created:
+    if isinstance(lifetime, RecordedLifetime):
         finish(lifetime, outcome, clock())
     if listeners.destroy is not None:
         emit(state, listeners.destroy, lifetime.async_id)
@@ -136,7 +136,7 @@ def drain_collected(state: ThreadState) -> None:
                 continue
             lifetime.open = False
             lifetime.type.leaked += 1
-            if lifetime.created:
+            if isinstance(lifetime, RecordedLifetime):
                 finish(lifetime, COLLECTED, clock())
             if lifetime.notify and listeners.destroy is not None:
                 emit(state, listeners.destroy, lifetime.async_id)

@@ -68,7 +68,8 @@ class _Tracked:
 
     __slots__ = ()
 
-    _lifetime: Lifetime
+    _lifetime: Any
+    """A Lifetime; a RecordedLifetime if `created`, a SpanLifetime if not `transparent`."""
     _task: AnyTask | None
 
     def _run(self) -> None:
@@ -148,10 +149,11 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
 
     __slots__ = ("__dict__", "_lifetime", "_task")
     _stands_for = events.Handle
+    _source_traceback: list[Any] | None
 
     def __init__(
         self,
-        callback: Callable[..., object],
+        callback: Any,
         args: tuple[Any, ...],
         loop: asyncio.AbstractEventLoop,
         context: Context | None = None,
@@ -184,16 +186,16 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
                 if token is None:
                     self._lifetime = seen_first(state, task, 4)
                 else:
-                    lifetime = self._lifetime = token.lifetime
-                    if lifetime.created:
-                        lifetime.scheduled = clock()
+                    self._lifetime = token.lifetime
+                    if token.lifetime.created:
+                        token.lifetime.scheduled = clock()
                 return
             if len(args) == 1:
                 trigger = _settled(args[0]) or trigger
         elif state.making is not None and state.making.callback is callback:
             row = state.making.type
         if recorder.on:
-            lifetime: Lifetime = begin(row, trigger, state, 4)
+            lifetime: Any = begin(row, trigger, state, 4)
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()
@@ -230,11 +232,12 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
 
     __slots__ = ("__dict__", "_lifetime", "_task")
     _stands_for = events.TimerHandle
+    _source_traceback: list[Any] | None
 
     def __init__(
         self,
         when: float,
-        callback: Callable[..., object],
+        callback: Any,
         args: tuple[Any, ...],
         loop: asyncio.AbstractEventLoop,
         context: Context | None = None,
@@ -255,12 +258,12 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         state = local.state
         trigger = state.current
         if recorder.on:
-            lifetime: Lifetime = begin(TIMER_HANDLE, trigger, state, 3)
+            lifetime: Any = begin(TIMER_HANDLE, trigger, state, 3)
             if not lifetime.transparent:
                 is_function = type(callback) is FunctionType
                 lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
                 try:
-                    if type(loop).time is _stock_time:  # type: ignore[attr-defined]
+                    if type(loop).time is _stock_time:
                         lifetime.scheduled = int(when * 1e9)
                     else:
                         lifetime.scheduled += int((when - loop.time()) * 1e9)

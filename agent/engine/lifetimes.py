@@ -86,7 +86,7 @@ class RecordedLifetime(Lifetime):
         "transparent",
     )
 
-    transparent: bool  # type: ignore[misc]
+    transparent: bool
     """It becomes no span."""
     scheduled: int
     """Since when it has been waiting for its turn on the loop, or for a worker thread."""

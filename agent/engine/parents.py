@@ -4,8 +4,8 @@ The rules (a span's parent is what *triggered* the resource):
 
 - A lifetime is kept if it took `min_duration`, failed, or something of it is exported: a kept child
   keeps its parent.  **The parent is settled when the child ends**: a transparent or dropped one
-  forwards to its own, an open one is kept from then on.  So no span is ever exported whose parent is
-  not.
+  forwards to its own, an open one is kept from then on.  So no span is ever exported whose parent
+  is not.
 - No ancestor with a span: the root of a new trace.
 - A *boundary* type, a timer re-armed from its own chain, or anything triggered by a *container*
   (server, connection, signal): the root of a new trace, linked to what triggered it.

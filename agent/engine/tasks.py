@@ -24,7 +24,7 @@ from .types import TASK
 AnyTask = Any
 
 
-class _ProbeLoop(asyncio.AbstractEventLoop):
+class _ProbeLoop:
     """Just enough of a loop to see what a task schedules itself with."""
 
     step: object = None
@@ -46,8 +46,8 @@ async def _never_run() -> None:
 def _type_of_c_step() -> type:
     loop = _ProbeLoop()
     coroutine = _never_run()
-    task = tasks.Task(coroutine, loop=loop)
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    task: Any = tasks.Task(coroutine, loop=loop)  # type: ignore[arg-type]
+    task._log_destroy_pending = False
     coroutine.close()
     return type(loop.step)
 

@@ -56,7 +56,7 @@ class Span:
         self.segment = segment
         # By value: a chain of Span objects would keep every ancestor for as long as a child lives.
         self.parent = None if parent is None else (parent.async_id, parent.segment)
-        self.depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.out = False
         """Its record was handed to the exporters: nothing more can be counted on it."""
         self.consumer = False
