@@ -23,6 +23,7 @@ Semantics: Node's `async_hooks.createHook`; the document SEMANTICS, sections 2 t
 """
 
 from collections.abc import Mapping
+from functools import partial
 from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -140,7 +141,7 @@ def _check(event: str, callback: Any) -> None:
 
 def _is_async(callback: Any) -> bool:
     """As inspect would say; inspect itself is too heavy for every attached program."""
-    function = getattr(callback, "func", callback)
+    function = callback.func if isinstance(callback, partial) else callback
     if not hasattr(function, "__code__") and not isinstance(function, MethodType):
         function = type(function).__call__
     code = getattr(getattr(function, "__func__", function), "__code__", None)

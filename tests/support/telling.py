@@ -1,0 +1,45 @@
+"""What tests of events share: events told as lines, turns of a loop, a policy for a block."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import whence
+from whence.engine import hook_error_policy
+from whence.testing import Event
+
+_ALWAYS = {0: "nobody", 1: "top"}
+
+
+def told(events: Iterable[Event], **names: int) -> list[str]:
+    """Events as lines that a test can write down: "init x Type by y", "before x".
+
+    An id without a name stays a number, so that no test passes by luck of counting."""
+    name_of = _ALWAYS | {async_id: name for name, async_id in names.items()}
+
+    def name(async_id: int) -> str:
+        return name_of.get(async_id, str(async_id))
+
+    return [
+        f"init {name(event[1])} {event[2]} by {name(event[3])}"
+        if event[0] == "init"
+        else f"{event[0]} {name(event[1])}"
+        for event in events
+    ]
+
+
+async def turns(number: int = 3) -> None:
+    """Let so many turns of the loop pass; creates no resource."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def policy(name: str) -> Iterator[None]:
+    """Another hook error policy for a block."""
+    before = hook_error_policy()
+    whence.set_hook_error_policy(name)
+    try:
+        yield
+    finally:
+        whence.set_hook_error_policy(before)
