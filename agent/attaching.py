@@ -6,7 +6,7 @@ Start-up path of every attached process: imports nothing that the program did no
 import os
 import sys
 
-from . import environment, recording
+from . import engine, environment, recording
 from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword_layer, resolve
 from .report import StartFacts, say, start_line, warn
 from .version import VERSION
@@ -77,6 +77,8 @@ def _attach_quietly() -> None:
 def _attach_from_environment() -> None:
     environ = os.environ
     chosen = resolve(environ=environ)
+    # An agent that nobody in the program asked for never ends somebody's server.
+    engine.set_hook_error_policy("log")
     _start(chosen)
     by_run = environment.RUN_PID in environ
     speaks = not chosen.quiet and (environment.is_run_process(environ) or chosen.verbose)

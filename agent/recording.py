@@ -5,16 +5,9 @@ from .config import Settings
 from .engine import recorder
 from .engine.types import select_types
 
-_policy_before = "exit"
-
 
 def start(settings: Settings) -> None:
-    """Record the life of every resource from now on.
-
-    The hook error policy becomes "log": an agent never ends somebody's server."""
-    global _policy_before
-    _policy_before = engine.hook_error_policy()
-    engine.set_hook_error_policy("log")
+    """Record the life of every resource from now on."""
     select_types(settings.types)
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
@@ -28,4 +21,3 @@ def stop() -> None:
     recorder.on = False
     engine.want_instrumentation(False)
     engine.open_lifetimes.clear()
-    engine.set_hook_error_policy(_policy_before)
