@@ -79,3 +79,11 @@ def keep_family(child: SpanLifetime) -> None:
         child.link = link = surviving(child.link)
         if link is not None:
             link.keep = True
+
+
+def forget_family(child: SpanLifetime) -> None:
+    """It will not be exported: keep only the way past it, for what it triggered.
+
+    Else a chain, in which each triggers the next and ends, would keep all that came before."""
+    child.parent = surviving(child.parent)
+    child.link = None

@@ -12,7 +12,7 @@ from typing import Any
 from .causes import cause_of
 from .execution import ThreadState, new_async_id
 from .lifetimes import DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
-from .parents import adopt, keep_family
+from .parents import adopt, forget_family, keep_family
 from .ring import ring
 from .sites import PLUMBING, PROGRAM, outside
 from .sites import known as known_files
@@ -146,9 +146,11 @@ def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
         span.fate = KEPT
         if recorder.sends:
             keep_family(span)
-            ring.push(span)
+            if ring.push(span):
+                return
     else:
         span.fate = DROPPED
+    forget_family(span)
 
 
 def failed(lifetime: Lifetime, error: BaseException) -> None:

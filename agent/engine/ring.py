@@ -29,16 +29,17 @@ class Ring:
         self.wake_at = NEVER
         """How many must be held already for a push to wake the sender; 0 is any push."""
 
-    def push(self, lifetime: Lifetime) -> None:
-        """Take a lifetime, or count it as dropped."""
+    def push(self, lifetime: Lifetime) -> bool:
+        """Take a lifetime, or count it as dropped; whether it was taken."""
         held = len(self._buffer)
         if held >= self.capacity:
             self.dropped += 1
-            return
+            return False
         self._buffer.append(lifetime)
         self.pushed += 1
         if held >= self.wake_at:
             self.wake()
+        return True
 
     def drain(self, most: int) -> list[Lifetime]:
         """The oldest lifetimes, `most` of them at the most."""
