@@ -42,7 +42,7 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
         state = local.state
         trigger = state.current
         if recorder.on:
-            lifetime: Lifetime = begin(FUTURE, trigger, state, 3)
+            lifetime: Lifetime = begin(FUTURE, trigger, state, 2)
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()
