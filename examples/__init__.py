@@ -1,0 +1,1 @@
+"""Programs worth tracing.  They stand for themselves: none of them knows of whence."""
