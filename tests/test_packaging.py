@@ -12,6 +12,8 @@ PACKAGES = {
     "whence/instrumentation": "instrumentation",
     "whence/exporters": "exporters",
     "whence/sitecustomize": "sitecustomize",
+    "whence/examples": "examples",
+    "whence/examples/shop": "examples/shop",
 }
 
 
@@ -28,7 +30,7 @@ def test_a_wheel_holds_every_module_at_its_place(wheel: Path) -> None:
 
 def test_every_folder_with_modules_is_packaged() -> None:
     """Packages are listed by hand: a new folder that is not would be missing from the wheel."""
-    tops = ("agent", "instrumentation", "exporters", "sitecustomize")
+    tops = ("agent", "instrumentation", "exporters", "sitecustomize", "examples")
     folders = {path.parent for top in tops for path in (ROOT / top).rglob("*.py")}
     assert {folder.relative_to(ROOT).as_posix() for folder in folders} == set(PACKAGES.values())
 

@@ -13,6 +13,8 @@ MAX_FILES = 10_000
 """A program that compiles file names without end must not make the table grow without end."""
 
 _here = dirname(dirname(__file__)) + sep
+_examples = _here + "examples" + sep
+"""In an installed whence; programs like any other."""
 _standard_library = dirname(os.__file__)
 
 _PLUMBING = tuple(
@@ -61,6 +63,7 @@ def whose(file: str) -> str:
         if len(known) >= MAX_FILES:
             known.clear()
         ours = file.startswith(("<frozen", *_PLUMBING, *_skipped_folders))
+        ours = ours and not file.startswith(_examples)
         answer = known[file] = PLUMBING if ours else PROGRAM
     return answer
 
