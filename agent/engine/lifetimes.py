@@ -89,7 +89,8 @@ class RecordedLifetime(Lifetime):
     transparent: bool
     """It becomes no span."""
     scheduled: int
-    """Since when it has been waiting for its turn on the loop, or for a worker thread."""
+    """Since when it has been waiting for its turn on the loop, or for a worker thread.  0 after its
+    callback, until it is scheduled again: nobody says when a protocol callback was due."""
     entered: int
     run: int
     ready: int

@@ -119,12 +119,14 @@ def hide(lifetime: Lifetime) -> None:
 def entered(lifetime: RecordedLifetime) -> None:
     """Its callback begins."""
     now = lifetime.entered = clock()
-    lifetime.ready += now - lifetime.scheduled
+    if lifetime.scheduled:
+        lifetime.ready += now - lifetime.scheduled
 
 
 def left(lifetime: RecordedLifetime) -> None:
     """Its callback has ended."""
-    now = lifetime.scheduled = clock()
+    now = clock()
+    lifetime.scheduled = 0
     lifetime.run += now - lifetime.entered
     lifetime.steps += 1
 

@@ -10,7 +10,7 @@ from weakref import ref
 
 from .events import create, end, enter, leave
 from .execution import ThreadState
-from .lifetimes import DONE, Lifetime, Scope
+from .lifetimes import DONE, Lifetime, RecordedLifetime, Scope
 from .types import TASK, ResourceType
 
 
@@ -51,7 +51,10 @@ def enter_scopes(state: ThreadState, scope: Scope) -> None:
     """The step of a task with open scopes begins, outermost first."""
     if scope.outer is not None:
         enter_scopes(state, scope.outer)
-    enter(state, scope.lifetime, scope.resource())
+    lifetime, task = scope.lifetime, scope.task
+    if isinstance(lifetime, RecordedLifetime) and isinstance(task, RecordedLifetime):
+        lifetime.scheduled = task.scheduled
+    enter(state, lifetime, scope.resource())
 
 
 def leave_scopes(state: ThreadState, task: Lifetime) -> None:

@@ -1,0 +1,69 @@
+"""Requests and other scopes, with a real loop: their times are those of the task that carries them."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import whence
+from whence.engine import SpanLifetime, close_scope, local, open_scope
+from whence.engine.types import REQUEST
+
+pytestmark = pytest.mark.usefixtures("recording")
+
+MILLISECOND = 1_000_000
+
+
+@pytest.fixture
+def recording() -> Iterator[None]:
+    """The agent records meanwhile."""
+    whence.attach(export=("none",))
+    yield
+    whence.detach()
+
+
+class Work:
+    """What a scope stands for."""
+
+
+async def serve(seconds_waiting: float, seconds_running: float) -> SpanLifetime:
+    scope = open_scope(local.state, REQUEST, work := Work())
+    assert scope is not None
+    await asyncio.sleep(seconds_waiting)
+    time.sleep(seconds_running)
+    close_scope(local.state, scope)
+    assert work is not None
+    assert isinstance(scope.lifetime, SpanLifetime)
+    return scope.lifetime
+
+
+def test_a_scope_that_waits_is_not_ready() -> None:
+    lifetime = asyncio.run(serve(0.03, 0.02))
+    assert lifetime.wait >= 29 * MILLISECOND
+    assert lifetime.run >= 20 * MILLISECOND
+    assert lifetime.run + lifetime.ready + lifetime.wait == lifetime.ended - lifetime.created
+
+
+def test_a_scope_is_ready_while_another_task_holds_the_loop() -> None:
+    async def hold(due: asyncio.Event) -> None:
+        await due.wait()
+        time.sleep(0.03)
+
+    async def main() -> SpanLifetime:
+        due = asyncio.Event()
+        holding = asyncio.create_task(hold(due))
+        scope = open_scope(local.state, REQUEST, work := Work())
+        assert scope is not None
+        await asyncio.sleep(0)
+        due.set()
+        await asyncio.sleep(0)
+        close_scope(local.state, scope)
+        await holding
+        assert work is not None
+        assert isinstance(scope.lifetime, SpanLifetime)
+        return scope.lifetime
+
+    lifetime = asyncio.run(main())
+    assert lifetime.ready >= 30 * MILLISECOND
+    assert lifetime.wait < 30 * MILLISECOND
