@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 _waiting: dict[str, list[Callable[[], None]]] = {}
 
@@ -32,18 +33,23 @@ class _Finder:
 
 
 def _announce(spec: ModuleSpec) -> None:
-    loader = spec.loader
+    original: Any = spec.loader
+    loader = original
     execute = getattr(loader, "exec_module", None)
     if execute is None or not hasattr(loader, "__dict__"):
         return
+    if isinstance(loader, type):
+        # Built-in and frozen modules have the loader's class for a loader, all the same one.
+        loader = spec.loader = type(loader.__name__, (loader,), {})()
 
     def exec_module(module: ModuleType) -> None:
-        del loader.exec_module  # type: ignore[union-attr]
+        del loader.exec_module
+        spec.loader = module.__loader__ = original
         execute(module)
         for callback in _waiting.pop(spec.name, ()):
             callback()
 
-    loader.exec_module = exec_module  # type: ignore[union-attr,method-assign]
+    loader.exec_module = exec_module
 
 
 _finder = _Finder()

@@ -5,14 +5,13 @@ been imported.  Ours stand in a table; other distributions add theirs by an entr
 `whence.instrumentation`, whose name is the library's module.
 """
 
-import sys
-from _thread import RLock
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from . import engine
 from .deferral import forget_all, when_imported
+from .report import warn
 
 INSTRUMENTATIONS = {
     "threading": ("threads",),
@@ -25,7 +24,6 @@ INSTRUMENTATIONS = {
 
 ENTRY_POINTS = "whence.instrumentation"
 
-_lock = RLock()
 _patches: list[Any] = []
 _switched_off: frozenset[str] = frozenset()
 _failures: dict[str, str] = {}
@@ -43,18 +41,16 @@ def failures() -> dict[str, str]:
 
 
 def _install() -> None:
-    with _lock:
-        for library, names in INSTRUMENTATIONS.items():
-            when_imported(library, lambda names=names: _apply(names))  # type: ignore[misc]
-        when_imported("asyncio", _apply_entry_points)
+    for library, names in INSTRUMENTATIONS.items():
+        when_imported(library, lambda names=names: _apply(names))  # type: ignore[misc]
+    when_imported("asyncio", _apply_entry_points)
 
 
 def _uninstall() -> None:
-    with _lock:
-        forget_all()
-        while _patches:
-            _patches.pop().undo()
-        engine.forget_collected()
+    forget_all()
+    while _patches:
+        _patches.pop().undo()
+    engine.forget_collected()
 
 
 def _apply(names: tuple[str, ...]) -> None:
@@ -67,23 +63,34 @@ def _apply_one(name: str, load: Callable[[], Any]) -> None:
     """An instrumentation that fails is left out whole; the program and the others go on."""
     if not engine.instrumented():
         return
-    patching = import_module("whence.instrumentation.patching")
-    patches = patching.Patches()
+    patches = None
     try:
+        patches = import_module("whence.instrumentation.patching").Patches()
         load().install(patches)
     except Exception as error:
-        patches.undo()
-        _failures[name] = f"{type(error).__name__}: {error}"
-        sys.stderr.write(f"whence: {name} is not instrumented ({_failures[name]})\n")
+        if patches is not None:
+            patches.undo()
+        _left_out(name, error)
     else:
         _patches.append(patches)
+        _failures.pop(name, None)
+
+
+def _left_out(name: str, error: Exception) -> None:
+    _failures[name] = f"{type(error).__name__}: {error}"
+    warn(f"{name} is not instrumented ({_failures[name]})")
 
 
 def _apply_entry_points() -> None:
     """Installed by other distributions.  Looking them up imports importlib.metadata, which a
     program with asyncio can bear."""
-    metadata = import_module("importlib.metadata")
-    for entry_point in metadata.entry_points(group=ENTRY_POINTS):
+    try:
+        found = import_module("importlib.metadata").entry_points(group=ENTRY_POINTS)
+    except Exception as error:
+        # Some other distribution's metadata is broken; the program imports asyncio all the same.
+        _left_out(f"what other distributions offer as {ENTRY_POINTS}", error)
+        return
+    for entry_point in found:
         if entry_point.name not in _switched_off:
             when_imported(
                 entry_point.name,

@@ -34,10 +34,12 @@ class Events(list[Event]):
         return int(self._init(async_id)[3])
 
     def chain(self, async_id: int) -> list[int]:
-        """The id and those that led to it, by triggers, as far as their inits are here."""
+        """The id and those that led to it, by triggers, as far as their inits are here.
+
+        A trigger may be any number, even one that leads round in a circle: it goes round once."""
         found = [async_id]
         triggers = {e[1]: e[3] for e in self if e[0] == "init"}
-        while found[-1] in triggers:
+        while found[-1] in triggers and triggers[found[-1]] not in found:
             found.append(triggers[found[-1]])
         return found
 

@@ -18,7 +18,7 @@ The rules (SEMANTICS 2 to 4):
 """
 
 import sys
-from _thread import allocate_lock, interrupt_main
+from _thread import RLock, allocate_lock, interrupt_main
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -81,6 +81,8 @@ def _one(callbacks: tuple[Callback, ...]) -> Callback | None:
 listeners = Listeners()
 
 _lock = allocate_lock()
+_installing = RLock()
+"""Held while the instrumentations go in or out, which may import what enables a hook."""
 _wanted: tuple[Hook, ...] = ()
 _wanted_by_agent = False
 _installed = False
@@ -134,16 +136,30 @@ def _changed() -> None:
 
 
 def _publish() -> None:
-    global _installed
     with _lock:
-        hooks, wanted = _wanted, bool(_wanted) or _wanted_by_agent
-        listeners.listen(hooks)
-        toggle = wanted is not _installed
-        _installed = wanted
-    if toggle:
-        change = _install if wanted else _uninstall
-        if change is not None:
-            change()
+        listeners.listen(_wanted)
+    _instrument()
+
+
+def _instrument() -> None:
+    """Put the instrumentations in or out as the last change wants it, one thread at a time."""
+    global _installed
+    if (bool(_wanted) or _wanted_by_agent) is _installed:
+        return
+    with _installing:
+        wanted = bool(_wanted) or _wanted_by_agent
+        if wanted is not _installed:
+            _installed = wanted
+            change = _install if wanted else _uninstall
+            if change is not None:
+                change()
+
+
+def restart_in_child() -> None:
+    """After a fork: a lock that another thread of the parent held is held by nobody here."""
+    global _lock, _installing
+    _lock = allocate_lock()
+    _installing = RLock()
 
 
 def emit(state: ThreadState, listener: Callback, async_id: int) -> None:

@@ -101,7 +101,7 @@ def leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime) -> None:
     finally:
         # Also where there is no stack left for a hook.
         if lifetime.created:
-            left(lifetime)
+            left(lifetime)  # type: ignore[arg-type]
         state.current = previous
         if previous is not lifetime:
             lifetime.resource = None

@@ -2,11 +2,12 @@
 
 import os
 
-from . import events, execution, recorder
+from . import dispatch, events, execution, recorder
 
 
 def restart_in_child() -> None:
     """Begin anew, at the top level of the main thread, with nothing open and nothing to send."""
+    dispatch.restart_in_child()
     execution.restart_in_child()
     recorder.restart_in_child()
     events.collected.clear()

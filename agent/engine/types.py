@@ -10,6 +10,7 @@ What a row says:
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 
 MAX_USER_TYPES = 1000
 """User types that get a row of their own; a program that makes up type names without end must not
@@ -99,13 +100,14 @@ _BUILT_IN = (
     REQUEST,
 )
 _by_name = {row.name: row for row in _BUILT_IN}
+_numbers = count(len(_BUILT_IN) + 1)
 
 
 def type_named(name: str) -> ResourceType:
     """The row of a type; a user's own type gets one when it is first seen."""
     row = _by_name.get(name)
     if row is None:
-        row = ResourceType(name, len(_by_name) + 1)
+        row = ResourceType(name, next(_numbers))
         if len(_by_name) < len(_BUILT_IN) + MAX_USER_TYPES:
             row = _by_name.setdefault(name, row)
     return row

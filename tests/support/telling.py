@@ -1,12 +1,15 @@
 """What tests of events share: events told as lines, turns of a loop, a policy for a block."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import whence
 from whence.engine import hook_error_policy
-from whence.testing import Event
+from whence.testing import Event, Events
+
+T = TypeVar("T")
 
 _ALWAYS = {0: "nobody", 1: "top"}
 
@@ -26,6 +29,26 @@ def told(events: Iterable[Event], **names: int) -> list[str]:
         else f"{event[0]} {name(event[1])}"
         for event in events
     ]
+
+
+def listening() -> tuple[whence.AsyncHook, Events]:
+    """A hook that lists what it hears, for the test to enable and disable."""
+    events = Events()
+
+    def noting(name: str) -> Callable[[int], None]:
+        return lambda async_id: events.append((name, async_id))
+
+    hook = whence.create_hook(
+        {name: noting(name) for name in ("before", "after", "destroy", "promise_resolve")},
+        init=lambda i, type, trigger, resource: events.append(("init", i, type, trigger)),
+    )
+    return hook, events
+
+
+def run_followed(main: Coroutine[Any, Any, T]) -> T:
+    """asyncio.run, the main task being followed from its start: it has an id of its own."""
+    with whence.create_hook(init=lambda *_: None, destroy=lambda _: None):
+        return asyncio.run(main)
 
 
 async def turns(number: int = 3) -> None:
