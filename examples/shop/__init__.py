@@ -9,6 +9,7 @@
 - `invoices.py`: a program started for each invoice.
 - `dispatch.py`: a worker in the background, fed by a queue.
 - `prices.py`: a timer that rings again and again.
+- `ledger.py`: a thread.
 - `service.py`: opens the shop and closes it; `command.py`: its options.
 - `customers.py`: the load, a process of its own: requests have to cross a socket, and what delays
   the shop must not delay the clock that measures it.
@@ -19,5 +20,5 @@ line:
 1. `pages.py`: the report is typeset on the event loop, which serves nobody for 150 ms.
 2. `dispatch.py`: an ordered voucher is never reported as shipped; its future is dropped, pending.
 3. `bank.py`: every seventh payment fails.
-4. `prices.py`: nobody stops the timer; it is still set when the shop closes.
+4. `ledger.py`: nobody ends the thread; it is still there when the shop has closed.
 """

@@ -1,4 +1,4 @@
-"""Prices: they change with a market that nobody understands, twice a second."""
+"""Prices: they follow a market that nobody understands, twice a second."""
 
 import asyncio
 from itertools import cycle
@@ -10,22 +10,28 @@ PERIOD = 0.5
 
 
 class Market:
-    """Fault 4: nobody stops it."""
+    """Changes the prices in the catalogue while it is open."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._moves = cycle((3, -2, 5, -6))
+        self._bell: asyncio.TimerHandle | None = None
         self._change: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Change the prices from now on."""
-        asyncio.get_running_loop().call_later(PERIOD, self.ring)
+        """Change the prices after each period."""
+        self._bell = asyncio.get_running_loop().call_later(PERIOD, self._ring)
 
-    def ring(self) -> None:
-        """Change the prices once, and again after the period."""
-        self._change = asyncio.create_task(self.change_prices(next(self._moves)))
+    async def close(self) -> None:
+        """Change them no more."""
+        if self._bell is not None:
+            self._bell.cancel()
+        if self._change is not None:
+            await self._change
+
+    def _ring(self) -> None:
+        self._change = asyncio.create_task(self._change_prices(next(self._moves)))
         self.open()
 
-    async def change_prices(self, percent: int) -> None:
-        """Raise or lower all prices."""
+    async def _change_prices(self, percent: int) -> None:
         await asyncio.to_thread(self._catalogue.reprice, percent)

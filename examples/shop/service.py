@@ -14,6 +14,7 @@ from aiohttp import web
 from .bank import Bank
 from .catalogue import Catalogue
 from .dispatch import Dispatch
+from .ledger import Ledger
 from .pages import Pages
 from .prices import Market
 
@@ -45,17 +46,20 @@ async def _open_shop(folder: Path, port: int) -> AsyncIterator[str]:
     catalogue = await asyncio.to_thread(Catalogue, folder / "catalogue.sqlite")
     dispatch = Dispatch()
     market = Market(catalogue)
+    ledger = Ledger()
     app = web.Application()
-    app.add_routes(Pages(catalogue, Bank(), dispatch).routes())
+    app.add_routes(Pages(catalogue, Bank(), dispatch, ledger).routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     worker = asyncio.create_task(dispatch.pack_orders())
     try:
         await _listen(runner, port)
         market.open()
+        ledger.open()
         yield "http://{}:{}".format(*runner.addresses[0])
     finally:
         await runner.cleanup()
+        await market.close()
         worker.cancel()
         await asyncio.wait([worker])
 

@@ -1,4 +1,4 @@
-"""Requests and other scopes, with a real loop: their times are those of the task that carries them."""
+"""Requests and other scopes: their times are those of the task that carries them."""
 
 import asyncio
 import time
@@ -23,6 +23,10 @@ def recording() -> Iterator[None]:
     whence.detach()
 
 
+def hold_the_loop(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 class Work:
     """What a scope stands for."""
 
@@ -31,7 +35,7 @@ async def serve(seconds_waiting: float, seconds_running: float) -> SpanLifetime:
     scope = open_scope(local.state, REQUEST, work := Work())
     assert scope is not None
     await asyncio.sleep(seconds_waiting)
-    time.sleep(seconds_running)
+    hold_the_loop(seconds_running)
     close_scope(local.state, scope)
     assert work is not None
     assert isinstance(scope.lifetime, SpanLifetime)
@@ -48,7 +52,7 @@ def test_a_scope_that_waits_is_not_ready() -> None:
 def test_a_scope_is_ready_while_another_task_holds_the_loop() -> None:
     async def hold(due: asyncio.Event) -> None:
         await due.wait()
-        time.sleep(0.03)
+        hold_the_loop(0.03)
 
     async def main() -> SpanLifetime:
         due = asyncio.Event()
