@@ -1,1 +1,28 @@
-"""Exporters: each takes finished lifetimes somewhere."""
+"""What takes the finished lifetimes somewhere.
+
+An exporter is a class without arguments, named in `whence.exporting.EXPORTERS` or by another
+distribution with an entry point in the group `whence.exporters`:
+
+    class MyExporter:
+        label = "my server at http://..."        # what the user calls the destination
+
+        def start(self, settings): ...           # once, before the first batch
+        def export(self, batch, timeout): ...    # again and again; gives a Taken
+        def stop(self, timeout): ...             # once, at the end
+
+The rules:
+
+- All three are called in the sender thread, and there the module is imported: it may import what
+  it likes, and block; no two threads ever call it.
+- `batch` is a sequence of `whence.engine.SpanLifetime`.  It may be empty, which is only a chance to
+  do what was put off.  `whence.exporters.spans.span_maker(settings).spans_of(batch)` makes spans of
+  those that are sampled, `whence.exporters.readable` makes OpenTelemetry's of them.
+- `export` returns `whence.exporting.Taken`: how many spans arrived, and how many were not sampled.
+  What did not arrive it says by raising `ExportError`, with the line for the user as text; then the
+  destination is left alone for a while.  It tries once: it never waits to try again.
+- `timeout` is None while the program runs: the exporter's own applies.  At the end of the process
+  it is what is left, in seconds.
+- `start` raises `CannotExport`, with the line for the user, if what it was told can never work.
+- In a forked child there is a new exporter.  The parent's may have a method `abandon()`, which is
+  called there: to let go, in silence, of what belongs to the parent.
+"""

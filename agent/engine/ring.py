@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from .lifetimes import Lifetime
+from .lifetimes import SpanLifetime
 
 CAPACITY = 65_536
 NEVER = sys.maxsize
@@ -23,13 +23,13 @@ class Ring:
         self.capacity = capacity
         self.pushed = 0
         self.dropped = 0
-        self._buffer: deque[Lifetime] = deque()
+        self._buffer: deque[SpanLifetime] = deque()
         self.wake: Callable[[], object] = lambda: None
         """Called by a push, in the program's thread: never raises, returns at once."""
         self.wake_at = NEVER
         """How many must be held already for a push to wake the sender; 0 is any push."""
 
-    def push(self, lifetime: Lifetime) -> bool:
+    def push(self, lifetime: SpanLifetime) -> bool:
         """Take a lifetime, or count it as dropped; whether it was taken."""
         held = len(self._buffer)
         if held >= self.capacity:
@@ -41,7 +41,7 @@ class Ring:
             self.wake()
         return True
 
-    def drain(self, most: int) -> list[Lifetime]:
+    def drain(self, most: int) -> list[SpanLifetime]:
         """The oldest lifetimes, `most` of them at the most."""
         popleft = self._buffer.popleft
         return [popleft() for _ in range(min(most, len(self._buffer)))]

@@ -1,0 +1,94 @@
+"""What the pipeline and an exporter say to each other; `whence.exporters` has the whole contract.
+
+Start-up path of every attached process: imports nothing heavy.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    from .config import Settings
+    from .engine import SpanLifetime
+
+    class Exporter(Protocol):
+        """Takes batches of finished lifetimes somewhere."""
+
+        label: str
+
+        def start(self, settings: Settings) -> None:
+            """Make ready; called once."""
+
+        def export(self, batch: Sequence[SpanLifetime], timeout: float | None) -> "Taken":
+            """Take a batch there, within `timeout` seconds if there is one."""
+
+        def stop(self, timeout: float) -> None:
+            """Let go of everything, within `timeout` seconds."""
+
+
+EXPORTERS = {
+    "otlp": "whence.exporters.otlp:OtlpExporter",
+    "console": "whence.exporters.console:ConsoleExporter",
+    "file": "whence.exporters.file:FileExporter",
+}
+"""Name -> module and class, of those that come with whence."""
+
+FOREIGN = "whence.exporters.foreign:ForeignExporter"
+"""Carries the exporters that are made for OpenTelemetry's SDK."""
+
+
+class Taken:
+    """What became of a batch: spans that arrived, and spans that no sampler wanted."""
+
+    __slots__ = ("sent", "unsampled")
+
+    def __init__(self, sent: int, unsampled: int = 0) -> None:
+        self.sent = sent
+        self.unsampled = unsampled
+
+
+class ExportError(Exception):
+    """A batch did not arrive.
+
+    The text is the line that the user reads when the destination goes down: what is wrong, what
+    becomes of the spans, what to do.  `taken` is what arrived all the same.
+    """
+
+    def __init__(self, text: str, taken: Taken | None = None) -> None:
+        super().__init__(text)
+        self.taken = taken or Taken(0)
+
+
+class SpansRejected(ExportError):
+    """The destination is there, and did not want some of these spans; it gets the next ones."""
+
+
+class CannotExport(Exception):
+    """The exporter will never work as it was set up; the text says why, in one line."""
+
+
+def load_exporter(name: str) -> "Exporter":
+    """Make an exporter by its name.  Imports what it needs: for the sender thread alone.
+
+    Beside ours there are those of other distributions, by entry point: in the group
+    `whence.exporters` classes of the same kind, in `opentelemetry_traces_exporter` those made for
+    OpenTelemetry's SDK.
+    """
+    if name in EXPORTERS:
+        exporter: Exporter = _load(EXPORTERS[name])()
+        return exporter
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group="whence.exporters", name=name):
+        other: Exporter = entry_point.load()()
+        return other
+    foreign: Exporter = _load(FOREIGN)(name)
+    return foreign
+
+
+def _load(place: str) -> "Callable[..., Exporter]":
+    from importlib import import_module
+
+    module, _, attribute = place.partition(":")
+    found: Callable[..., Exporter] = getattr(import_module(module), attribute)
+    return found

@@ -1,0 +1,104 @@
+"""What there is to say at the end of the process: what the report prints.
+
+Read after the pipeline has stopped, so that the numbers are final.
+"""
+
+import os
+
+from . import pipeline
+from .engine import RecordedLifetime, open_lifetimes, recorder, site
+from .engine.sites import Site
+from .engine.types import FUTURE, known_types
+from .naming import span_name
+from .report import Block, EndFacts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .config import Settings
+    from .engine import Cause
+
+MAX_HOPS = 4
+"""Causes named in a chain of what stayed open."""
+MAX_OPEN = 100_000
+"""Chains that are worked out; beyond that the block would make the end of the process late."""
+
+_JAEGER = "http://localhost:16686/search?service="
+
+
+def end_facts(settings: "Settings") -> EndFacts:
+    """What stayed open, what never settled, what blocked, what was dropped, where to look."""
+    return EndFacts(
+        created=sum(row.created for row in known_types()),
+        open=_open_chains(),
+        never_settled=FUTURE.leaked + _still_open(FUTURE.created, FUTURE.destroyed),
+        worst_block=_worst_block(settings),
+        dropped=pipeline.counts().dropped,
+        problems=[d.problem.partition(";")[0] for d in pipeline.destinations() if d.problem],
+        where=_where(settings),
+    )
+
+
+def _still_open(created: int, destroyed: int) -> int:
+    return max(0, created - destroyed)
+
+
+def _open_chains() -> list[tuple[str, ...]]:
+    """Of what becomes spans: callbacks and futures are steps of something else."""
+    lasting = [lifetime for lifetime in list(open_lifetimes.values()) if not lifetime.transparent]
+    return [_chain(lifetime) for lifetime in lasting[:MAX_OPEN]]
+
+
+def _chain(lifetime: RecordedLifetime) -> tuple[str, ...]:
+    hops = [_hop(lifetime.type.name, lifetime.name, site(lifetime.code, lifetime.lasti))]
+    cause: Cause | None = lifetime.cause
+    while cause is not None and len(hops) <= MAX_HOPS:
+        if not cause.type.transparent:
+            hops.append(_hop(cause.type.name, cause.name, cause.site()))
+        cause = cause.cause
+    return tuple(hops)
+
+
+def _hop(type_name: str, name: str | None, where: Site | None) -> str:
+    called = span_name(type_name, name)
+    return called if where is None else f"{called} {_place(where)}"
+
+
+def _worst_block(settings: "Settings") -> Block | None:
+    longest = recorder.longest
+    seconds = recorder.longest_step / 1e9
+    if longest is None or seconds * 1000 < settings.slow:
+        return None
+    where = site(longest.code, longest.lasti)
+    return Block(
+        seconds,
+        "" if where is None else _place(where),
+        span_name(longest.type.name, longest.name),
+    )
+
+
+def _place(where: Site) -> str:
+    """The file as the user would type it here."""
+    try:
+        here = os.path.join(os.getcwd(), "")
+    except OSError:
+        here = ""
+    return f"{where.file.removeprefix(here) if here else where.file}:{where.line}"
+
+
+def _where(settings: "Settings") -> list[tuple[str, str]]:
+    found = []
+    for destination in pipeline.destinations():
+        if not destination.sent:
+            continue
+        if destination.name == "file":
+            found.append(("file", settings.output_path() or ""))
+        elif destination.name == "otlp" and _is_local(settings):
+            from urllib.parse import quote
+
+            found.append(("traces", _JAEGER + quote(settings.service)))
+    return found
+
+
+def _is_local(settings: "Settings") -> bool:
+    """Whether the receiver is where `docker compose up` starts Jaeger."""
+    return settings.text("endpoint").startswith(("http://localhost:431", "http://127.0.0.1:431"))

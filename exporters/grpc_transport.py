@@ -1,0 +1,99 @@
+"""OTLP over gRPC: bytes through a stub without a serializer; one attempt for each request."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc  # type: ignore[import-untyped]
+
+from whence.version import VERSION
+
+from .otlp_settings import OtlpSettings, readable_file
+from .sending import SendError
+
+_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_OPTIONS = [
+    ("grpc.enable_retries", 0),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.primary_user_agent", f"whence/{VERSION}"),
+]
+_COMPRESSIONS = {
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+    "none": grpc.Compression.NoCompression,
+}
+_NOBODY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_DENIED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+_abandoned: list[Any] = []
+"""Channels of a parent process: ending one in a child would wait for threads that are not there."""
+
+
+class GrpcTransport:
+    """Calls one receiver."""
+
+    def __init__(self, otlp: OtlpSettings) -> None:
+        """Raises CannotExport if a certificate is unusable."""
+        url = urlsplit(otlp.endpoint) if "://" in otlp.endpoint else None
+        self._target = otlp.endpoint if url is None else url.netloc.rpartition("@")[2]
+        secure = not otlp.insecure if url is None else url.scheme == "https"
+        self._credentials = _credentials(otlp) if secure else None
+        self._metadata = tuple(otlp.headers.items())
+        self._compression = _COMPRESSIONS[otlp.compression]
+        self._channel: Any = None
+        self._call: Any = None
+
+    def send(self, data: bytes, timeout: float) -> bytes:
+        """Call with a request and give the answer.  Raises SendError."""
+        if self._channel is None:
+            self._connect()
+        try:
+            answer: bytes = self._call(
+                data, timeout=timeout, metadata=self._metadata, compression=self._compression
+            )
+        except grpc.RpcError as error:
+            if error.code() in _NOBODY:
+                # A channel that failed waits longer and longer before it tries again.
+                self.close()
+            raise _explained(error, timeout) from None
+        return answer
+
+    def close(self) -> None:
+        """End the channel; the next request makes another."""
+        channel, self._channel, self._call = self._channel, None, None
+        if channel is not None:
+            channel.close()
+
+    def abandon(self) -> None:
+        """In a forked child."""
+        _abandoned.append(self._channel)
+        self._channel = self._call = None
+
+    def _connect(self) -> None:
+        if self._credentials is None:
+            self._channel = grpc.insecure_channel(self._target, options=_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(self._target, self._credentials, options=_OPTIONS)
+        self._call = self._channel.unary_unary(_METHOD)
+
+
+def _credentials(otlp: OtlpSettings) -> Any:
+    def content(variable: str, path: str) -> bytes | None:
+        return readable_file(variable, path) if path else None
+
+    return grpc.ssl_channel_credentials(
+        content("CERTIFICATE", otlp.ca_file),
+        content("CLIENT_KEY", otlp.client_key),
+        content("CLIENT_CERTIFICATE", otlp.client_certificate),
+    )
+
+
+def _explained(error: Any, timeout: float) -> SendError:
+    code, details = error.code(), " ".join((error.details() or "").split())
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return SendError(f"no answer within {timeout:.3g} s")
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return SendError("connection refused" if "refused" in details else details[-200:])
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return SendError("the gRPC server there has no trace service")
+    hint = "OTEL_EXPORTER_OTLP_HEADERS carries credentials" if code in _DENIED else ""
+    return SendError(f"{code.name} {details[:200]}".strip(), answered=True, hint=hint)

@@ -1,0 +1,189 @@
+"""OTLP over HTTP: one connection, kept alive; one attempt for each request.
+
+The SDK's exporter tries again for up to `timeout`, and takes its jitter from the module `random`,
+whose sequence is the program's.
+"""
+
+import ssl
+import zlib
+from base64 import b64encode
+from gzip import compress
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
+from time import monotonic
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from whence.exporting import CannotExport
+from whence.version import VERSION
+
+from .otlp_settings import OtlpSettings
+from .sending import SendError, reason_of
+
+_MOST_OF_ANSWER = 1 << 20
+_STALE = (RemoteDisconnected, BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
+"""What a request on a kept connection meets when the server had closed it meanwhile."""
+
+_COMPRESS = {
+    "gzip": lambda data: compress(data, 1),
+    "deflate": zlib.compress,
+}
+_HINTS = {
+    401: "OTEL_EXPORTER_OTLP_HEADERS carries credentials",
+    403: "OTEL_EXPORTER_OTLP_HEADERS carries credentials",
+    404: "the endpoint is the part before /v1/traces",
+    415: "OTEL_EXPORTER_OTLP_PROTOCOL names another protocol",
+}
+
+
+class HttpTransport:
+    """Posts requests to one URL."""
+
+    def __init__(self, otlp: OtlpSettings, content_type: str) -> None:
+        """Raises CannotExport if the URL or a certificate is unusable."""
+        url = urlsplit(otlp.endpoint)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise CannotExport(f"expected an http or https URL for OTLP, not {otlp.shown!r}")
+        self._url = url
+        self._compress = _COMPRESS.get(otlp.compression)
+        self._headers = {
+            "User-Agent": f"whence/{VERSION}",
+            **otlp.headers,
+            "Content-Type": content_type,
+        }
+        if self._compress is not None:
+            self._headers["Content-Encoding"] = otlp.compression
+        if url.username:
+            self._headers.setdefault("Authorization", _basic(url))
+        self._tls = _tls_context(otlp) if url.scheme == "https" else None
+        self._proxy = None if otlp.is_local else _proxy_of(url)
+        self._target = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        if self._proxy is not None and self._tls is None:
+            host = url.netloc.rpartition("@")[2]
+            self._target = url._replace(netloc=host, fragment="").geturl()
+            if self._proxy.username:
+                self._headers["Proxy-Authorization"] = _basic(self._proxy)
+        self._connection: HTTPConnection | None = None
+
+    def send(self, data: bytes, timeout: float) -> bytes:
+        """Post a request and give the answer's body.  Raises SendError."""
+        if self._compress is not None:
+            data = self._compress(data)
+        deadline = monotonic() + timeout
+        try:
+            try:
+                return self._post(data, deadline)
+            except _STALE:
+                if self._connection is None:
+                    raise
+                self.close()
+                return self._post(data, deadline)
+        except SendError:
+            raise
+        except Exception as error:
+            self.close()
+            raise SendError(reason_of(error, timeout)) from error
+
+    def close(self) -> None:
+        """End the connection; the next request makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    # In a forked child the descriptor is closed and the parent's connection goes on.
+    abandon = close
+
+    def _post(self, data: bytes, deadline: float) -> bytes:
+        connection, kept = self._connection, self._connection is not None
+        if connection is None:
+            connection = self._new_connection(_left(deadline))
+            connection.connect()
+        assert connection.sock is not None
+        try:
+            connection.sock.settimeout(_left(deadline))
+            connection.request("POST", self._target, data, self._headers)
+            connection.sock.settimeout(_left(deadline))
+            response = connection.getresponse()
+            body = response.read(_MOST_OF_ANSWER)
+        except BaseException:
+            if not kept:
+                connection.close()
+            raise
+        if response.will_close or not response.isclosed():
+            connection.close()
+            self._connection = None
+        else:
+            self._connection = connection
+        _check(response)
+        return body
+
+    def _new_connection(self, timeout: float) -> HTTPConnection:
+        url, proxy = self._url, self._proxy
+        near = proxy or url
+        assert near.hostname is not None
+        if self._tls is None:
+            return HTTPConnection(near.hostname, near.port, timeout=timeout)
+        made = HTTPSConnection(near.hostname, near.port, timeout=timeout, context=self._tls)
+        if proxy is not None:
+            assert url.hostname is not None
+            headers = {"Proxy-Authorization": _basic(proxy)} if proxy.username else {}
+            made.set_tunnel(url.hostname, url.port, headers)
+        return made
+
+
+def _check(response: HTTPResponse) -> None:
+    content_type = response.getheader("Content-Type", "")
+    if 200 <= response.status < 300:
+        if content_type.startswith("text/html"):
+            raise SendError("what answers there is a web page")
+        return
+    reason = f"{response.status} {response.reason}".strip()
+    if 300 <= response.status < 400:
+        reason += f", to {response.getheader('Location', 'nowhere')}"
+    raise SendError(reason, answered=True, hint=_HINTS.get(response.status, ""))
+
+
+def _left(deadline: float) -> float:
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _basic(url: SplitResult) -> str:
+    pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
+    return "Basic " + b64encode(pair.encode()).decode()
+
+
+def _proxy_of(url: SplitResult) -> SplitResult | None:
+    """As HTTPS_PROXY, NO_PROXY and the like say."""
+    from urllib.request import getproxies, proxy_bypass  # slow, and rarely needed
+
+    assert url.hostname is not None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(url.hostname):
+        return None
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _tls_context(otlp: OtlpSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=otlp.ca_file or None)
+        if not otlp.ca_file:
+            _trust_certifi(context)
+        if otlp.client_certificate:
+            context.load_cert_chain(otlp.client_certificate, otlp.client_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotExport(
+            f"OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE or _CLIENT_KEY cannot be used "
+            f"({error}); no spans are sent"
+        ) from None
+    return context
+
+
+def _trust_certifi(context: ssl.SSLContext) -> None:
+    """Some Pythons know no authorities; OpenTelemetry's exporter trusts those of certifi."""
+    try:
+        import certifi
+    except ImportError:
+        return
+    context.load_verify_locations(certifi.where())

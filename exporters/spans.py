@@ -1,0 +1,197 @@
+"""From a lifetime to a span: what it is called, whose child it is, what it says.
+
+`SpanMaker` makes plain records, `Span`, and every exporter writes them in its own way; the ones for
+exporters of OpenTelemetry's SDK are made in `readable.py`.
+
+Only the sender thread calls this.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import SpanContext, SpanKind
+
+from whence.config import Settings
+from whence.engine import SpanLifetime, site
+from whence.engine.sites import Site
+from whence.naming import span_name
+
+from .identity import Identities, TraceIdentity
+from .kinds import KIND, kind_of
+from .limits import limited
+from .provider import Provider, Providers
+
+_PRIVATE = (KIND, "carrier")
+"""What instrumentations leave among the attributes for us, not for the user."""
+_MAX_SITES = 10_000
+
+Attributes = dict[str, Any]
+
+
+class Span:
+    """A finished span, as every exporter needs it.  Times are nanoseconds since 1970."""
+
+    __slots__ = (
+        "attributes",
+        "context",
+        "dropped_attributes",
+        "end",
+        "error",
+        "kind",
+        "lifetime",
+        "link",
+        "name",
+        "parent",
+        "start",
+    )
+
+    context: SpanContext
+    parent: SpanContext | None
+    name: str
+    kind: SpanKind
+    start: int
+    end: int
+    attributes: Attributes
+    dropped_attributes: int
+    error: tuple[str, str] | None
+    """Exception type and message of a failure; None is no failure."""
+    link: tuple[SpanContext, Attributes] | None
+    lifetime: SpanLifetime
+
+    @property
+    def exception(self) -> dict[str, str]:
+        """The attributes of its event "exception"; empty if it failed with none, but, say, with a
+        status of 500."""
+        if self.error is None or self.error[0].isdigit():
+            return {}
+        kind, message = self.error
+        return {"exception.type": kind, "exception.message": message}
+
+    @property
+    def status_text(self) -> str:
+        """What the failure was, in one text; empty without a failure."""
+        return "" if self.error is None else ": ".join(part for part in self.error if part)
+
+
+class SpanMaker:
+    """Makes the spans of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._providers = Providers(settings)
+        self._provider: Provider = self._providers.current()
+        self._identities = Identities()
+        self._sites: dict[tuple[Any, int], Site | None] = {}
+
+    @property
+    def resource(self) -> Resource:
+        """What made the spans of the last batch: this process."""
+        return self._provider.resource
+
+    def spans_of(self, batch: Sequence[SpanLifetime]) -> list[Span]:
+        """The spans of those whose traces are sampled."""
+        self._provider = self._providers.current()
+        return [self._span(lifetime) for lifetime in self._sampled(batch)]
+
+    def _sampled(self, batch: Sequence[SpanLifetime]) -> Iterable[SpanLifetime]:
+        for lifetime in batch:
+            assert lifetime.span is not None, "a lifetime comes out of the pipeline with its place"
+            if self._identities.of_trace(lifetime.span.trace, self._provider).sampled:
+                yield lifetime
+
+    def _span(self, lifetime: SpanLifetime) -> Span:
+        place = lifetime.span
+        assert place is not None
+        provider = self._provider
+        identity: TraceIdentity = place.trace.identity
+        span = Span()
+        span.lifetime = lifetime
+        span.name = span_name(lifetime.type.name, lifetime.name)
+        span.kind = kind_of(lifetime)
+        span.context = self._identities.context_of(place, provider)
+        span.parent = self._identities.parent_of(place, provider)
+        span.start = identity.epoch + lifetime.created
+        span.end = identity.epoch + max(lifetime.ended, lifetime.created)
+        span.error = lifetime.error
+        span.link = self._link(lifetime)
+        attributes = self._attributes(lifetime)
+        if place.parent is None and identity.attributes:
+            attributes |= identity.attributes
+        span.attributes, span.dropped_attributes = limited(attributes, provider.limits)
+        return span
+
+    def _link(self, lifetime: SpanLifetime) -> tuple[SpanContext, Attributes] | None:
+        target = lifetime.link
+        if target is None or isinstance(target, SpanLifetime):
+            return None
+        reason = "segment" if target.async_id == lifetime.async_id else "trigger"
+        return self._identities.context_of(target, self._provider), {"whence.link": reason}
+
+    def _attributes(self, lifetime: SpanLifetime) -> Attributes:
+        life = max(0, lifetime.ended - lifetime.created)
+        run = min(max(0, lifetime.run), life)
+        ready = min(max(0, lifetime.ready), life - run)
+        attributes: Attributes = {
+            "whence.type": lifetime.type.name,
+            "whence.async_id": lifetime.async_id,
+            "whence.trigger_id": lifetime.trigger_async_id,
+            "whence.execution_id": lifetime.execution_async_id,
+            "whence.outcome": lifetime.outcome,
+            "whence.run_time": run / 1e9,
+            "whence.ready_time": ready / 1e9,
+            "whence.wait_time": (life - run - ready) / 1e9,
+            "whence.steps": lifetime.steps,
+            "thread.id": lifetime.thread_id,
+        }
+        where = self._site(lifetime)
+        if where is not None:
+            attributes["code.file.path"] = where.file
+            attributes["code.line.number"] = where.line
+            attributes["code.function.name"] = where.function
+        if lifetime.segments is not None and lifetime.span is not None:
+            attributes["whence.segment"] = lifetime.span.segment
+        if lifetime.error is not None:
+            attributes["error.type"] = lifetime.error[0]
+        if lifetime.attributes:
+            attributes |= lifetime.attributes
+            for key in _PRIVATE:
+                attributes.pop(key, None)
+        if lifetime.span is not None and lifetime.span.counted:
+            attributes |= _counted(lifetime.span.counted)
+        return attributes
+
+    def _site(self, lifetime: SpanLifetime) -> Site | None:
+        key = (lifetime.code, lifetime.lasti)
+        if key not in self._sites:
+            if len(self._sites) >= _MAX_SITES:
+                self._sites.clear()
+            self._sites[key] = site(*key)
+        return self._sites[key]
+
+
+def _counted(counted: dict[tuple[str, str | None], list[int]]) -> Attributes:
+    """What was too much for the trace: three lists of the same length, the most frequent first."""
+    totals: dict[str, list[int]] = {}
+    for (type_name, name), (number, time) in counted.items():
+        total = totals.setdefault(span_name(type_name, name), [0, 0])
+        total[0] += number
+        total[1] += time
+    ranked = sorted(totals.items(), key=lambda item: -item[1][0])
+    return {
+        "whence.counted.names": [name for name, _ in ranked],
+        "whence.counted.numbers": [number for _, (number, _) in ranked],
+        "whence.counted.times": [time / 1e9 for _, (_, time) in ranked],
+    }
+
+
+_makers: dict[tuple[int, int], tuple[Settings, SpanMaker]] = {}
+
+
+def span_maker(settings: Settings) -> SpanMaker:
+    """The one of this process: several exporters give the same span the same ids."""
+    key = (os.getpid(), id(settings))
+    if key not in _makers:
+        _makers.clear()
+        _makers[key] = (settings, SpanMaker(settings))
+    return _makers[key][1]
