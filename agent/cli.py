@@ -19,10 +19,12 @@ whence: where did this asynchronous work come from?
 
 usage: whence run [options] [--] script.py | -m module | command ...
        whence env [options]
+       whence demo [--seconds N] [--load CLIENTS]
        whence --version | --help
 
   run    run a program with the agent attached; its output, signals and exit code stay its own
   env    show the settings, where each comes from, and how to attach by environment
+  demo   run a shop under load, traced, and print what its slowest requests did
 
 examples:
   whence run app.py --port 8000               the program's own options follow it
@@ -103,7 +105,14 @@ def env(words: "Sequence[str]") -> int:
     return 0
 
 
-VERBS = {"run": run, "env": env}
+def demo(words: "Sequence[str]") -> int:
+    """`whence demo`."""
+    from whence.examples.demo import main
+
+    return main(words)
+
+
+VERBS = {"run": run, "env": env, "demo": demo}
 
 
 def _fail(command: str, text: str, code: int = USAGE_ERROR) -> int:

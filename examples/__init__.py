@@ -1,1 +1,1 @@
-"""Programs worth tracing.  They stand for themselves: none of them knows of whence."""
+"""Programs worth tracing, which know nothing of whence; and `demo.py`, which traces one of them."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("agent", "instrumentation", "exporters", "sitecustomize")
+FOLDERS = ("agent", "instrumentation", "exporters", "sitecustomize", "examples")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -86,7 +86,9 @@ def test_the_core_imports_the_standard_library_alone() -> None:
         ("sitecustomize", "whence.instrumentation"),
         ("sitecustomize", "whence.exporters"),
         ("instrumentation", "whence.exporters"),
+        ("instrumentation", "whence.examples"),
         ("exporters", "whence.instrumentation"),
+        ("exporters", "whence.examples"),
     ],
 )
 def test_no_folder_imports_a_layer_beside_or_above_it(folder: str, stranger: str) -> None:
@@ -112,6 +114,22 @@ def name_of(call: ast.Call) -> str | None:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else None
+
+
+def test_only_the_command_line_reaches_the_examples() -> None:
+    users = {
+        found.path.relative_to(ROOT).as_posix()
+        for found in within("agent")
+        if found.is_of("whence.examples")
+    }
+    assert users == {"agent/cli.py"}
+
+
+def test_an_example_is_a_program_that_knows_nothing_of_whence() -> None:
+    programs = {found.path for found in IMPORTS if found.folder == "examples"}
+    programs -= {ROOT / "examples" / "demo.py"}
+    assert programs
+    assert [found for found in IMPORTS if found.path in programs and found.top == "whence"] == []
 
 
 def test_only_patching_imports_wrapt() -> None:
