@@ -3,12 +3,13 @@
 Start-up path of every attached process: imports nothing that the program did not.
 """
 
+import atexit
 import os
 import sys
 
-from . import engine, environment, recording
+from . import engine, environment, pipeline, recording
 from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword_layer, resolve
-from .report import StartFacts, say, start_line, warn
+from .report import StartFacts, end_block, say, start_line, warn
 from .version import VERSION
 
 _settings: Settings | None = None
@@ -30,6 +31,7 @@ def detach() -> None:
     """Undo attach().  Does nothing if the agent is not attached."""
     global _settings
     if _settings is not None:
+        pipeline.stop()
         recording.stop()
     _settings = None
 
@@ -79,9 +81,12 @@ def _attach_from_environment() -> None:
     chosen = resolve(environ=environ)
     # An agent that nobody in the program asked for never ends somebody's server.
     engine.set_hook_error_policy("log")
-    _start(chosen)
     by_run = environment.RUN_PID in environ
     speaks = not chosen.quiet and (environment.is_run_process(environ) or chosen.verbose)
+    if speaks and chosen.on_exit != "none":
+        # Registered before the pipeline, so that it runs after the last span is sent.
+        atexit.register(_say_end)
+    _start(chosen)
     if not by_run:
         for label in chosen.without_effect():
             warn(f"{label} has no effect in this version")
@@ -100,6 +105,14 @@ def _start(chosen: Settings) -> None:
     global _settings
     _settings = chosen
     recording.start(chosen)
+    pipeline.start(chosen)
+
+
+def _say_end() -> None:
+    if _settings is not None and (environment.is_run_process(os.environ) or _settings.verbose):
+        from .facts import end_facts
+
+        say(end_block(end_facts(_settings)))
 
 
 def _start_facts(chosen: Settings) -> StartFacts:

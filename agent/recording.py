@@ -11,7 +11,6 @@ def start(settings: Settings) -> None:
     select_types(settings.types)
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
-    recorder.sends = settings.export != ("none",)
     recorder.on = True
     engine.want_instrumentation(True)
 

@@ -67,6 +67,8 @@ def _describe(scope: Scope, request: Any, response: Any) -> str:
     if isinstance(lifetime, SpanLifetime):
         route = _route(request)
         lifetime.name = f"{request.method} {route}" if route else request.method
+        # Where a person looks for it; that aiohttp made it is no news.
+        lifetime.code, lifetime.lasti = _handler_code(request) or lifetime.code, 0
         lifetime.attributes = {
             "http.request.method": request.method,
             "http.response.status_code": status,
@@ -85,6 +87,11 @@ def _route(request: Any) -> str | None:
     resource = getattr(getattr(request, "match_info", None), "route", None)
     canonical: str | None = getattr(getattr(resource, "resource", None), "canonical", None)
     return canonical
+
+
+def _handler_code(request: Any) -> Any:
+    handler = getattr(getattr(request, "match_info", None), "handler", None)
+    return getattr(getattr(handler, "__func__", handler), "__code__", None)
 
 
 def _handle_error(wrapped: Any, connection: Any, args: Any, kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from .sites import known as known_files
 from .types import ResourceType, known_types
 
 MAX_MESSAGE = 1000
+_NEARLY_ALL = 0.9
 
 clock = monotonic_ns
 
@@ -89,6 +90,8 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
             lifetime.code, lifetime.lasti = code, frame.f_lasti
         else:
             lifetime.code, lifetime.lasti = outside(frame)
+            if lifetime.code is None and isinstance(trigger, RecordedLifetime):
+                lifetime.code, lifetime.lasti = trigger.code, trigger.lasti
     else:
         lifetime.code, lifetime.lasti = None, 0
     if span is not None:
@@ -125,10 +128,25 @@ def entered(lifetime: RecordedLifetime) -> None:
 
 def left(lifetime: RecordedLifetime) -> None:
     """Its callback has ended."""
-    now = clock()
+    step = clock() - lifetime.entered
     lifetime.scheduled = 0
-    lifetime.run += now - lifetime.entered
+    lifetime.run += step
     lifetime.steps += 1
+    if step > recorder.longest_step:
+        note_longest(lifetime, step)
+
+
+def note_longest(lifetime: RecordedLifetime, step: int) -> None:
+    """The loop was never held for longer: by this, or by what took nearly all of it inside, such as
+    a request inside the step of its task."""
+    inner = recorder.longest
+    if (
+        inner is None
+        or inner.entered < lifetime.entered
+        or recorder.longest_step < step * _NEARLY_ALL
+    ):
+        recorder.longest = lifetime
+    recorder.longest_step = step
 
 
 def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:

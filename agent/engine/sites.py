@@ -7,7 +7,10 @@ worked out when somebody looks.
 import os
 from os.path import dirname, join, sep
 from types import CodeType, FrameType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 MAX_FILES = 10_000
 """A program that compiles file names without end must not make the table grow without end."""
@@ -39,6 +42,10 @@ known: dict[str, str] = {}
 _skipped_folders: list[str] = [_here]
 
 
+_RUNS_A_CALLBACK = frozenset({"_run", "_run_once", "run_forever", "run_until_complete"})
+"""Functions of the plumbing beyond which is what started the loop, not what created something."""
+
+
 class Site(NamedTuple):
     """A place in the program's code."""
 
@@ -56,6 +63,12 @@ def skip_folder(folder: str) -> None:
     known.clear()
 
 
+def leave_out_ours(frames: "list[FrameSummary]") -> None:
+    """Take whence's frames out of the place of creation that asyncio's debug mode has noted."""
+    ours = tuple(_skipped_folders)
+    frames[:] = [frame for frame in frames if not frame.filename.startswith(ours)]
+
+
 def whose(file: str) -> str:
     """PLUMBING if code in this file is whence's or the event loop's, else PROGRAM."""
     answer = known.get(file)
@@ -70,11 +83,13 @@ def whose(file: str) -> str:
 
 def outside(frame: FrameType | None) -> tuple[CodeType | None, int]:
     """The innermost place of the program's own code from this frame outwards; (None, 0) where only
-    the loop is running."""
+    the loop is running: what started the loop did not create this."""
     while frame is not None:
         code = frame.f_code
         if whose(code.co_filename) is PROGRAM:
             return code, frame.f_lasti
+        if code.co_name in _RUNS_A_CALLBACK:
+            break
         frame = frame.f_back
     return None, 0
 
