@@ -44,6 +44,7 @@ class AsyncResource:
         trigger = state.current if trigger_async_id is None else _lifetime_of(trigger_async_id)
         drain_between_turns(state)
         self._whence_stores = current_stores()
+        self._whence_inside: list[None] = []
         self._whence_lifetime = engine.create(state, type_named(type), self, trigger, 2)
         self._whence_token = None if require_manual_destroy else engine.Token(self._whence_lifetime)
 
@@ -63,13 +64,17 @@ class AsyncResource:
         of times, inside itself, also after destroy."""
         state = engine.local.state
         lifetime, previous = self._whence_lifetime, state.current
-        outer = getattr(lifetime, "resource", None)
+        inside = self._whence_inside
+        inside.append(None)
         try:
             engine.enter(state, lifetime, self)
             return call_with(self._whence_stores, fn, args, kwargs)
         finally:
             engine.leave(state, lifetime, previous)
-            lifetime.resource = outer
+            inside.pop()
+            # Whoever comes last has the last word, also if other threads are coming and going.
+            while lifetime.resource is not (executing := self if inside else None):
+                lifetime.resource = executing
 
     def emit_destroy(self) -> "Self":
         """Deliver destroy, now.  RuntimeError if it is not the first time."""

@@ -437,7 +437,7 @@ def test_hooks_that_fail_in_many_threads_at_once_end_the_process_once(launch: La
     finished = program(
         launch,
         """
-barrier = threading.Barrier(8)
+barrier = threading.Barrier(9)
 
 def work():
     barrier.wait()
@@ -446,11 +446,10 @@ def work():
 threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
 for thread in threads:
     thread.start()
-barrier.reset() if False else None
 whence.create_hook(init=boom).enable()
+barrier.wait()
 for thread in threads:
     thread.join()
-whence.AsyncResource("X")
 time.sleep(60)
 """,
     )

@@ -1,6 +1,7 @@
 """What tests of events share: events told as lines, turns of a loop, a policy for a block."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -55,6 +56,17 @@ async def turns(number: int = 3) -> None:
     """Let so many turns of the loop pass; creates no resource."""
     for _ in range(number):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """What goes meanwhile goes because nothing refers to it, and it is in no reference cycle."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager
