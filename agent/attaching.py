@@ -9,7 +9,7 @@ import sys
 
 from . import engine, environment, pipeline, recording
 from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword_layer, resolve
-from .report import StartFacts, end_block, say, start_line, warn
+from .report import StartFacts, end_block, only_in, say, start_line, warn
 from .version import VERSION
 
 _settings: Settings | None = None
@@ -70,6 +70,8 @@ def attach_by_environment() -> None:
 def _attach_quietly() -> None:
     try:
         if _settings is None:
+            if not is_on(os.environ.get("WHENCE_VERBOSE")):
+                only_in(environment.first_pid(os.environ))
             _attach_from_environment()
     except Exception as error:
         text = str(error) if isinstance(error, SettingError) else repr(error)
@@ -85,7 +87,7 @@ def _attach_from_environment() -> None:
     speaks = not chosen.quiet and (environment.is_run_process(environ) or chosen.verbose)
     if speaks and chosen.on_exit != "none":
         # Registered before the pipeline, so that it runs after the last span is sent.
-        atexit.register(_say_end)
+        atexit.register(_say_end, os.getpid())
     _start(chosen)
     if not by_run:
         for label in chosen.without_effect():
@@ -108,8 +110,9 @@ def _start(chosen: Settings) -> None:
     pipeline.start(chosen)
 
 
-def _say_end() -> None:
-    if _settings is not None and (environment.is_run_process(os.environ) or _settings.verbose):
+def _say_end(pid: int) -> None:
+    # A fork inherits this; and with --no-child the environment no longer says who we are.
+    if _settings is not None and (os.getpid() == pid or _settings.verbose):
         from .facts import end_facts
 
         say(end_block(end_facts(_settings)))
