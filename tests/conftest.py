@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from launching import Launcher
+from lives import Lives, lives_on_a_clock_of_their_own
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +20,13 @@ def launch(tmp_path: Path) -> Iterator[Launcher]:
     launcher = Launcher(tmp_path)
     yield launcher
     launcher.close()
+
+
+@pytest.fixture
+def lives(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lives]:
+    """Makes lifetimes, on a clock that the test moves."""
+    with lives_on_a_clock_of_their_own(monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

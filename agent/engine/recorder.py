@@ -168,8 +168,7 @@ def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
             keep_family(span)
             if ring.push(span):
                 return
-    else:
-        span.fate = DROPPED
+    span.fate = DROPPED
     forget_family(span)
 
 
