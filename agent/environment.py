@@ -14,6 +14,8 @@ PREFIX = "WHENCE_"
 ATTACH = "WHENCE_ATTACH"
 RUN_PID = "WHENCE_RUN_PID"
 """The pid of the process that `whence run` became, the only one that prints."""
+FIRST_PID = "WHENCE_FIRST_PID"
+"""The pid of the first process that attached, if it was not `whence run` that began."""
 COMMAND = "WHENCE_COMMAND"
 """The name of the command, the default service name of all the processes that it starts."""
 PYTHONPATH = "PYTHONPATH"
@@ -25,6 +27,14 @@ def is_run_process(environ: "Mapping[str, str]") -> bool:
     if os.name == "nt":
         return marker == str(os.getppid())
     return marker == str(os.getpid())
+
+
+def first_pid(environ: "MutableMapping[str, str]") -> int:
+    """The pid of the first process that attached, and began the others: maybe this one."""
+    if is_run_process(environ):
+        return os.getpid()
+    marker = environ.get(RUN_PID) or environ.setdefault(FIRST_PID, str(os.getpid()))
+    return int(marker) if marker.isdecimal() else 0
 
 
 def is_multiprocessing_helper(argv: "Sequence[str]") -> bool:

@@ -137,9 +137,22 @@ def say(text: str) -> None:
         pass
 
 
+_only_pid: int | None = None
+
+
 def warn(text: str) -> None:
-    """One line about something that went wrong in the agent; the program runs on."""
-    say("whence: " + " ".join(text.split()))
+    """One line about something that went wrong in the agent; the program runs on.
+
+    Of all the processes that attached one after the other, the first one says it: what is wrong for
+    it is wrong for its children, whose stderr the program may well be reading."""
+    if _only_pid is None or _only_pid == os.getpid():
+        say("whence: " + " ".join(text.split()))
+
+
+def only_in(pid: int) -> None:
+    """Let no other process warn: not this one, if it is not that one, nor what it forks."""
+    global _only_pid
+    _only_pid = pid
 
 
 def _open_lines(chains: "Sequence[tuple[str, ...]]") -> list[str]:

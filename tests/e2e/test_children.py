@@ -62,7 +62,7 @@ METHODS = ["spawn"] if os.name == "nt" else ["spawn", "forkserver", "fork"]
 def lines(launch: Launcher, *words: str, **env: str) -> dict[str, Any]:
     launch.write("report.py", REPORT)
     path = os.pathsep.join([str(launch.folder), env.pop("PYTHONPATH", "/users/own")])
-    ran = launch(*words, env=env | {"PYTHONPATH": path})
+    ran = launch(*words, env={"WHENCE_EXPORT": "none"} | env | {"PYTHONPATH": path})
     assert (ran.code, ran.err) == (0, "")
     found = [json.loads(line) for line in ran.out.splitlines()]
     return {line["name"]: line for line in found}

@@ -98,7 +98,7 @@ class TestWays:
     def test_both_ways_attach_once(self, launch: Launcher) -> None:
         ran = launch(launch.python, "-c", ATTACHED, env=BY_FOLDER | {"WHENCE_VERBOSE": "1"})
         assert ran.out == "True\n"
-        assert len(ran.err.splitlines()) == 1
+        assert len(ran.err.splitlines()) == 2  # a line at the start, one at the end
 
     @pytest.mark.parametrize("env", [BY_PTH, BY_FOLDER], ids=["pth", "folder"])
     def test_without_site_nothing_happens(self, env: dict[str, str], launch: Launcher) -> None:
