@@ -10,7 +10,7 @@ meaning; everything else in whence reaches the engine through them, and only thr
 - hooks: `enable`, `disable`, `on_first_and_last`, `want_instrumentation`, `instrumented`,
   `set_hook_error_policy`, `hook_error_policy`;
 - the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`,
-  `failed`, `describe`, `hide`, `make_root`, `open_scope`, `close_scope`; `Token`,
+  `failed`, `describe`, `end_span`, `hide`, `make_root`, `open_scope`, `close_scope`; `Token`,
   `drain_collected`, `forget_collected`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
@@ -64,7 +64,7 @@ from .lifetimes import (
     SpanLifetime,
 )
 from .parents import make_root
-from .recorder import clock, describe, failed, hide, open_lifetimes, recorder
+from .recorder import clock, describe, end_span, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
 from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
@@ -99,6 +99,7 @@ __all__ = [
     "drain_collected",
     "enable",
     "end",
+    "end_span",
     "enter",
     "execution_async_id",
     "execution_async_resource",

@@ -20,7 +20,7 @@ from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, Lifetime
-from .recorder import begin, clock, finish, recorder
+from .recorder import begin, clock, finish, note_longest, recorder
 from .scopes import enter_scopes, leave_scopes
 from .standin import StandIn
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
@@ -124,7 +124,7 @@ class _Tracked:
                 lifetime.run += step
                 lifetime.steps += 1
                 if step > recorder.longest_step:
-                    recorder.longest_step, recorder.longest = step, lifetime
+                    note_longest(lifetime, step)
             state.current = previous
             lifetime.resource = None
             if ends and lifetime.open:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .causes import cause_of
 from .execution import ThreadState, new_async_id
-from .lifetimes import DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
+from .lifetimes import DONE, DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
 from .parents import adopt, forget_family, keep_family
 from .ring import ring
 from .sites import PLUMBING, PROGRAM, outside
@@ -132,7 +132,7 @@ def left(lifetime: RecordedLifetime) -> None:
     lifetime.scheduled = 0
     lifetime.run += step
     lifetime.steps += 1
-    if step > recorder.longest_step:
+    if step > recorder.longest_step and lifetime.type.on_loop:
         note_longest(lifetime, step)
 
 
@@ -149,14 +149,31 @@ def note_longest(lifetime: RecordedLifetime, step: int) -> None:
     recorder.longest_step = step
 
 
+def end_span(lifetime: SpanLifetime) -> RecordedLifetime:
+    """End a span here, and give the record with which its resource lives on.
+
+    What that triggers belongs with the span, as before."""
+    rest = RecordedLifetime()
+    for field in (*Lifetime.__slots__, *RecordedLifetime.__slots__):
+        setattr(rest, field, getattr(lifetime, field, 0))
+    rest.transparent = True
+    rest.parent = lifetime
+    open_lifetimes[rest.async_id] = rest
+    lifetime.open = False
+    _finish_span(lifetime, DONE, clock())
+    return rest
+
+
 def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
     """A resource was destroyed: keep its record for the exporters, or drop it."""
     if open_lifetimes.pop(lifetime.async_id, None) is None:
         return
     lifetime.type.destroyed += 1
-    if lifetime.transparent:
-        return
-    span: SpanLifetime = lifetime  # type: ignore[assignment]
+    if not lifetime.transparent:
+        _finish_span(lifetime, outcome, now)  # type: ignore[arg-type]
+
+
+def _finish_span(span: SpanLifetime, outcome: str, now: int) -> None:
     span.ended = now
     span.outcome = outcome
     span.fire_and_forget = span.children > 0
