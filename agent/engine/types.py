@@ -7,6 +7,8 @@ What a row says:
 - `boundary`: roots a new trace, linked to what triggered it.
 - `container`: whatever it triggers roots a new trace, linked to it.
 - `once`: its callback runs one time, and that ends it.
+- `on_loop`: it executes inside a callback of a loop alone, so it holds the loop meanwhile; a job
+  or a thread does not, and of a user's own type nobody knows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,7 @@ class ResourceType:
         "leaked",
         "name",
         "number",
+        "on_loop",
         "once",
         "spans",
         "transparent",
@@ -42,6 +45,7 @@ class ResourceType:
         boundary: bool = False,
         container: bool = False,
         once: bool = False,
+        on_loop: bool = False,
     ) -> None:
         self.name = name
         self.number = number
@@ -50,6 +54,7 @@ class ResourceType:
         self.boundary = boundary
         self.container = container
         self.once = once
+        self.on_loop = on_loop
         self.created = 0
         self.destroyed = 0
         self.leaked = 0
@@ -60,7 +65,7 @@ class ResourceType:
 
 TOP_LEVEL = ResourceType("TopLevel", 0, transparent=True)
 
-TASK = ResourceType("Task", 1)
+TASK = ResourceType("Task", 1, on_loop=True)
 FUTURE = ResourceType("Future", 2, transparent=True)
 HANDLE = ResourceType("Handle", 3, transparent=True, once=True)
 TIMER_HANDLE = ResourceType("TimerHandle", 4, once=True)
@@ -68,8 +73,8 @@ READER = ResourceType("Reader", 5, transparent=True)
 WRITER = ResourceType("Writer", 6, transparent=True)
 SIGNAL_HANDLE = ResourceType("SignalHandle", 7, boundary=True, container=True)
 SERVER = ResourceType("Server", 8, boundary=True, container=True)
-TRANSPORT = ResourceType("Transport", 9, container=True)
-DATAGRAM_TRANSPORT = ResourceType("DatagramTransport", 10, container=True)
+TRANSPORT = ResourceType("Transport", 9, container=True, on_loop=True)
+DATAGRAM_TRANSPORT = ResourceType("DatagramTransport", 10, container=True, on_loop=True)
 SSL_PROTOCOL = ResourceType("SSLProtocol", 11, transparent=True)
 PROCESS = ResourceType("Process", 12)
 GET_ADDR_INFO = ResourceType("GetAddrInfo", 13)
@@ -77,7 +82,7 @@ GET_NAME_INFO = ResourceType("GetNameInfo", 14)
 EXECUTOR_JOB = ResourceType("ExecutorJob", 15)
 THREAD = ResourceType("Thread", 16)
 TIMER = ResourceType("Timer", 17)
-REQUEST = ResourceType("Request", 18, boundary=True)
+REQUEST = ResourceType("Request", 18, boundary=True, on_loop=True)
 
 _BUILT_IN = (
     TASK,

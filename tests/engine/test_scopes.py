@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import whence
-from whence.engine import SpanLifetime, close_scope, local, open_scope
+from whence.engine import SpanLifetime, close_scope, local, open_scope, recorder
 from whence.engine.types import REQUEST
 
 pytestmark = pytest.mark.usefixtures("recording")
@@ -23,7 +23,7 @@ def recording() -> Iterator[None]:
     whence.detach()
 
 
-def hold_the_loop(seconds: float) -> None:
+def keep_busy(seconds: float) -> None:
     time.sleep(seconds)
 
 
@@ -35,7 +35,7 @@ async def serve(seconds_waiting: float, seconds_running: float) -> SpanLifetime:
     scope = open_scope(local.state, REQUEST, work := Work())
     assert scope is not None
     await asyncio.sleep(seconds_waiting)
-    hold_the_loop(seconds_running)
+    keep_busy(seconds_running)
     close_scope(local.state, scope)
     assert work is not None
     assert isinstance(scope.lifetime, SpanLifetime)
@@ -52,7 +52,7 @@ def test_a_scope_that_waits_is_not_ready() -> None:
 def test_a_scope_is_ready_while_another_task_holds_the_loop() -> None:
     async def hold(due: asyncio.Event) -> None:
         await due.wait()
-        hold_the_loop(0.03)
+        keep_busy(0.03)
 
     async def main() -> SpanLifetime:
         due = asyncio.Event()
@@ -71,3 +71,18 @@ def test_a_scope_is_ready_while_another_task_holds_the_loop() -> None:
     lifetime = asyncio.run(main())
     assert lifetime.ready >= 30 * MILLISECOND
     assert lifetime.wait < 30 * MILLISECOND
+
+
+def test_what_holds_the_loop_is_named_by_the_innermost_that_does() -> None:
+    lifetime = asyncio.run(serve(0.0, 0.02))
+    assert recorder.longest is lifetime
+    assert recorder.longest_step >= 20 * MILLISECOND
+
+
+def test_a_job_that_takes_long_holds_no_loop() -> None:
+    async def main() -> SpanLifetime:
+        await asyncio.to_thread(keep_busy, 0.05)
+        return await serve(0.0, 0.02)
+
+    lifetime = asyncio.run(main())
+    assert recorder.longest is lifetime
