@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import whence
-from whence.engine import hook_error_policy
+from whence import engine
 from whence.testing import Event, Events
 
 T = TypeVar("T")
@@ -70,9 +70,23 @@ def collector_off() -> Iterator[None]:
 
 
 @contextmanager
+def recorded() -> Iterator[None]:
+    """The agent's own hook, without anything that is sent anywhere."""
+    engine.recorder.on = True
+    engine.want_instrumentation(True)
+    try:
+        yield
+    finally:
+        engine.want_instrumentation(False)
+        engine.recorder.on = False
+        engine.open_lifetimes.clear()
+        engine.ring.clear()
+
+
+@contextmanager
 def policy(name: str) -> Iterator[None]:
     """Another hook error policy for a block."""
-    before = hook_error_policy()
+    before = engine.hook_error_policy()
     whence.set_hook_error_policy(name)
     try:
         yield
