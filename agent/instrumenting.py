@@ -15,7 +15,18 @@ from .report import warn
 
 INSTRUMENTATIONS = {
     "threading": ("threads",),
-    "asyncio": ("callbacks", "futures", "tasks", "servers", "transports", "subprocesses", "loops"),
+    "asyncio": (
+        "debug_mode",
+        "callbacks",
+        "futures",
+        "tasks",
+        "servers",
+        "transports",
+        "tls",
+        "subprocesses",
+        "foreign_executors",
+        "loops",
+    ),
     "concurrent.futures.thread": ("executors",),
     "concurrent.futures.process": ("process_pools",),
     "aiohttp.web_protocol": ("aiohttp",),

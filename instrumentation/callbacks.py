@@ -2,14 +2,13 @@
 
 from asyncio import events, selector_events
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from whence.engine import CLOSED, MakingHandle, end, local
 from whence.engine.handles import Handle, TimerHandle
 from whence.engine.types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
-from .patching import Patches, leave_traceback
+from .patching import Patches, leave_traceback, looks_like
 
 try:
     from asyncio import unix_events
@@ -21,61 +20,45 @@ def install(patches: Patches) -> None:
     """Have asyncio build handles that tell their lives."""
     patches.replace(events, "Handle", Handle)
     patches.replace(events, "TimerHandle", TimerHandle)
-    loop = selector_events.BaseSelectorEventLoop
-    patches.replace(loop, "_add_reader", _registering(READER, loop._add_reader))  # type: ignore[attr-defined]
-    patches.replace(loop, "_add_writer", _registering(WRITER, loop._add_writer))  # type: ignore[attr-defined]
+    loop: Any = selector_events.BaseSelectorEventLoop
+    patches.replace(loop, "_add_reader", _registering(READER, loop._add_reader))
+    patches.replace(loop, "_add_writer", _registering(WRITER, loop._add_writer))
     if unix_events is not None:
-        loop = unix_events._UnixSelectorEventLoop  # type: ignore[attr-defined]
-        register = _replacing_signal(_registering(SIGNAL_HANDLE, loop.add_signal_handler))
-        patches.replace(loop, "add_signal_handler", register)
-        patches.wrap(loop, "remove_signal_handler", _remove_signal_handler)
+        loop = unix_events._UnixSelectorEventLoop
+        add = _registering(SIGNAL_HANDLE, loop.add_signal_handler)
+        patches.replace(loop, "add_signal_handler", add)
+        patches.wrap(loop, "add_signal_handler", _changing_signals)
+        patches.wrap(loop, "remove_signal_handler", _changing_signals)
 
 
 def _registering(row: ResourceType, original: Callable[..., Any]) -> Callable[..., Any]:
     """The method, with the one Handle that it builds known to be of this type."""
 
-    @wraps(original)
-    def register(self: Any, key: Any, callback: Any, *args: Any) -> Any:
+    @looks_like(original)
+    def register(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = local.state
+        callback = args[1] if len(args) > 1 else kwargs.get("callback")
         outer, state.making = state.making, MakingHandle(row, callback)
         try:
-            return original(self, key, callback, *args)
+            return original(self, *args, **kwargs)
         except BaseException as error:
             leave_traceback(error)
             raise
         finally:
             state.making = outer
+            del self, args, kwargs, callback
 
     return register
 
 
-def _replacing_signal(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler that is replaced is dropped without being cancelled."""
-
-    @wraps(original)
-    def add_signal_handler(self: Any, sig: Any, callback: Any, *args: Any) -> Any:
-        before = self._signal_handlers.get(sig)
-        try:
-            result = original(self, sig, callback, *args)
-        except BaseException as error:
-            leave_traceback(error)
-            raise
-        _end(before)
-        return result
-
-    return add_signal_handler
-
-
-def _remove_signal_handler(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> Any:
+def _changing_signals(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> Any:
+    """A handler that is replaced or removed is dropped without being cancelled."""
     before = dict(loop._signal_handlers)
-    removed = wrapped(*args, **kwargs)
-    for sig, handle in before.items():
-        if sig not in loop._signal_handlers:
-            _end(handle)
-    return removed
-
-
-def _end(handle: Any) -> None:
-    lifetime = getattr(handle, "_lifetime", None)
-    if lifetime is not None:
-        end(local.state, lifetime, CLOSED)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        state = local.state
+        for sig, handle in before.items():
+            if loop._signal_handlers.get(sig) is not handle and hasattr(handle, "_lifetime"):
+                end(state, handle._lifetime, CLOSED)
+        del before

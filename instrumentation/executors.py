@@ -11,6 +11,8 @@ from typing import Any
 
 from whence.engine import (
     CANCELLED,
+    DONE,
+    FAILED,
     SpanLifetime,
     Token,
     create,
@@ -59,18 +61,18 @@ class WorkItem(_Stock):  # type: ignore[misc]
             super().run(*args)
             end(state, lifetime, CANCELLED)
             return
-        previous = state.current
+        previous, outcome = state.current, DONE
         try:
             enter(state, lifetime, self)
             super().run(*args)
         finally:
             # A kept exception refers to this frame, and must not refer to itself through it.
-            error = future._exception
-            if error is not None:
-                failed(lifetime, error)
+            if future._exception is not None:
+                failed(lifetime, future._exception)
+                outcome = FAILED
             leave(state, lifetime, previous)
-            end(state, lifetime)
-            self = future = error = None  # type: ignore[assignment]
+            end(state, lifetime, outcome)
+            del self, future, args
 
 
 def _type_of(fn: Any) -> ResourceType:

@@ -2,8 +2,10 @@
 
 import asyncio
 from asyncio import futures, tasks
+from typing import Any
 
 from whence.engine.futures import Future
+from whence.engine.standin import StandIn
 
 from .patching import Patches
 
@@ -17,9 +19,6 @@ def install(patches: Patches) -> None:
 
 def _gathering_future() -> type:
     """`gather` returns a subclass that was made before ours stood in for its base."""
-    stock: type = tasks._GatheringFuture  # type: ignore[attr-defined]
-    return type(Future)(
-        stock.__name__,
-        (stock, Future),
-        {"__module__": stock.__module__, "__qualname__": stock.__qualname__},
-    )
+    stock: Any = tasks._GatheringFuture  # type: ignore[attr-defined]
+    names = {"__module__": stock.__module__, "__qualname__": stock.__qualname__}
+    return StandIn(stock.__name__, (stock, Future), names)

@@ -3,108 +3,191 @@
 The only file that imports wrapt; and only with the first `wrap`, as wrapt imports asyncio.
 
 An attribute is put back only while it is still ours: what somebody else has put on top since stays,
-and calls ours, which then does nothing.
+and calls ours, which then does nothing.  What another instrumentation has put on top is put back
+before it, in whichever order they are undone.
 """
 
+import sys
 from collections.abc import Callable
-from functools import wraps
-from os.path import dirname, sep
-from types import TracebackType
-from typing import Any
+from functools import WRAPPER_ASSIGNMENTS
+from itertools import count
+from os.path import dirname
+from types import FunctionType, MethodDescriptorType
+from typing import Any, TypeVar
 from weakref import ref
 
-from whence import engine
+from whence.engine.sites import is_ours as is_ours
+from whence.engine.sites import leave_traceback as leave_traceback
+from whence.engine.sites import skip_folder
 
 _ABSENT = object()
-_ours = tuple(
-    folder + sep
-    for folder in {dirname(__file__), dirname(engine.__file__), dirname(dirname(engine.__file__))}
-)
-engine.skip_folder(dirname(__file__))
+skip_folder(dirname(__file__))
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 """(wrapped, instance, args, kwargs), as wrapt has it."""
+
+_covered: list[Callable[[], bool]] = []
+"""What could not be put back for something on top of it; tried again with every undo."""
 
 
 class Patches:
     """The patches of one instrumentation."""
 
     def __init__(self) -> None:
-        self._undo: list[Callable[[], None]] = []
+        self._undo: dict[int, Callable[[], bool]] = {}
+        self._next = count().__next__
+        self._in_force = [True]
 
-    def replace(self, owner: Any, name: str, new: object) -> None:
-        """Put another object in place of an attribute, if the owner has one of that name."""
+    def replace(self, owner: Any, name: str, new: Any) -> bool:
+        """Put another object in place of an attribute; whether the owner has one of that name, and
+        can be given another.
+
+        What refers to the program's classes is weak: one that it makes and drops must not stay for
+        our sake.  Nor for the sake of the original, which may refer to the class; so that is kept
+        by what replaces it, if it can, and else here."""
         original = vars(owner).get(name, _ABSENT)
         if original is _ABSENT and not hasattr(owner, name):
-            return
-        setattr(owner, name, new)
-        # By weak reference: a class that the program makes and drops must not stay for our sake.
-        owner_ref = ref(owner)
+            return False
+        try:
+            setattr(owner, name, new)
+        except (TypeError, AttributeError):
+            return False
+        kept = None if _original_of(new) is original else original
+        new_ref, key, undo = ref(new), self._next(), self._undo
+        owner_ref = ref(owner, lambda _: undo.pop(key, None))
 
-        def put_back() -> None:
-            owner = owner_ref()
-            if owner is None or vars(owner).get(name) is not new:
-                return
-            if original is _ABSENT:
+        def put_back() -> bool:
+            owner, new = owner_ref(), new_ref()
+            if owner is None or new is None:
+                return True
+            if vars(owner).get(name) is not new:
+                return False
+            before = _original_of(new) if kept is None else kept
+            if before is _ABSENT:
                 delattr(owner, name)
             else:
-                setattr(owner, name, original)
+                setattr(owner, name, before)
+            return True
 
-        self._undo.append(put_back)
+        undo[key] = put_back
+        return True
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> None:
         """Have `wrapper(wrapped, instance, args, kwargs)` called instead of a method or function.
 
-        For cold surfaces.  An async def is to be wrapped by an async def."""
+        For cold surfaces.  An async def is to be wrapped by an async def, if the wrapper does not
+        give the coroutine on as it is: its name, its code and where it runs can be seen."""
         from wrapt import FunctionWrapper
 
         original = vars(owner).get(name, getattr(owner, name, None))
         if original is not None:
-            self.replace(owner, name, FunctionWrapper(original, _unseen(wrapper)))
+            call = _unseen(wrapper, original, self._in_force)
+            self.replace(owner, name, FunctionWrapper(original, call))
 
     def on_undo(self, undo: Callable[[], None]) -> None:
         """Have something else undone with the rest."""
-        self._undo.append(undo)
+
+        def undone() -> bool:
+            undo()
+            return True
+
+        self._undo[self._next()] = undone
 
     def undo(self) -> None:
         """Put everything back, last first."""
-        while self._undo:
-            self._undo.pop()()
+        self._in_force[0] = False
+        before = None
+        left = [*reversed(list(self._undo.values())), *_covered]
+        self._undo.clear()
+        while len(left) != before:
+            before = len(left)
+            left = [put_back for put_back in left if not put_back()]
+        _covered[:] = left
 
 
-def _unseen(wrapper: Wrapper) -> Wrapper:
-    if wrapper.__code__.co_flags & 0x80:  # type: ignore[attr-defined]
+def _unseen(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Wrapper:
+    """The wrapper, out of every traceback, and keeping nothing of the program's in its frame."""
+    if wrapper.__code__.co_flags & 0x80:
 
-        @wraps(wrapper)
+        @looks_like(original)
         async def call_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             try:
+                if not in_force[0]:
+                    return await wrapped(*args, **kwargs)
                 return await wrapper(wrapped, instance, args, kwargs)
             except BaseException as error:
                 leave_traceback(error)
                 raise
             finally:
-                instance = args = kwargs = None
+                del wrapped, instance, args, kwargs
 
         return call_async
 
-    @wraps(wrapper)
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         try:
+            if not in_force[0]:
+                return wrapped(*args, **kwargs)
             return wrapper(wrapped, instance, args, kwargs)
         except BaseException as error:
             leave_traceback(error)
             raise
         finally:
-            instance = args = kwargs = None
+            del wrapped, instance, args, kwargs
 
     return call
 
 
-def leave_traceback(error: BaseException) -> None:
-    """Take our frames out of the outer end of a traceback, before it is raised again.
+def looks_like(original: Any) -> Callable[[F], F]:
+    """Have a function look like the one that it replaces, and keep it.
 
-    The program's error shows the program's frames, and no frame of ours keeps its objects alive."""
-    traceback: TracebackType | None = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_ours):
-        traceback = traceback.tb_next
-    error.__traceback__ = traceback
+    Not by `functools.wraps`: asyncio shows where a callback is defined by what `__wrapped__` says,
+    for a method only if it has one."""
+
+    def dress(function: F) -> F:
+        for name in WRAPPER_ASSIGNMENTS:
+            if hasattr(original, name):
+                setattr(function, name, getattr(original, name))
+        vars(function).update(getattr(original, "__dict__", {}))
+        function._whence_original = original  # type: ignore[attr-defined]
+        inspect = sys.modules.get("inspect")
+        if inspect is not None:
+            try:
+                function.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+            except ValueError:
+                """Made in C, and saying nothing of its arguments."""
+        return function
+
+    return dress
+
+
+def is_patched(method: object) -> bool:
+    """Whether there is a function of ours, or on top of one."""
+    return hasattr(method, "_whence_original")
+
+
+def _original_of(new: Any) -> Any:
+    if type(new) is FunctionType:
+        return vars(new).get("_whence_original")
+    return getattr(new, "__wrapped__", None)
+
+
+def is_method(candidate: object) -> bool:
+    """Whether an attribute of a class is a method that a function of ours may stand in for: one
+    written in Python, C or Cython, or a wrapper that looks like one; not a test's mock."""
+    return (
+        isinstance(candidate, FunctionType | MethodDescriptorType)
+        or type(candidate).__name__ == "cython_function_or_method"
+    )
+
+
+def calling(method: Any) -> Callable[..., Any]:
+    """How to call a method with the instance as its first argument."""
+    if type(method) is FunctionType:
+        return method
+
+    def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        return method.__get__(instance, type(instance))(*args, **kwargs)
+
+    return call

@@ -7,7 +7,7 @@ pickled, so the job is followed by its future alone.
 from concurrent.futures import process
 from typing import Any
 
-from whence.engine import CANCELLED, SpanLifetime, create, end, failed, local
+from whence.engine import CANCELLED, DONE, FAILED, SpanLifetime, create, end, failed, local
 from whence.engine.types import EXECUTOR_JOB
 
 from .jobs import job_name
@@ -29,9 +29,11 @@ def _submit(wrapped: Any, pool: Any, args: Any, kwargs: Any) -> Any:
         lifetime.name = job_name(args[0])
 
     def done(future: Any) -> None:
+        outcome = CANCELLED if future.cancelled() else DONE
         if future._exception is not None:
             failed(lifetime, future._exception)
-        end(local.state, lifetime, CANCELLED if future.cancelled() else "done")
+            outcome = FAILED
+        end(local.state, lifetime, outcome)
 
     future.add_done_callback(done)
     return future

@@ -2,20 +2,19 @@
 
 Instance attributes, `__class__` swaps and proxies each miss callbacks or break programs; a function
 on the class that defines the callback does neither.  It looks its protocol up in a table by
-address: an entry is made when the transport is, replaced when the address is used again, and taken
-out when the connection is lost.  A protocol that is not in the table is called straight through,
-and so is one that is executing already.
+address: an entry is made when the transport gets the protocol, replaced when the address is used
+again, and taken out when the connection is lost or the transport collected.  A protocol that is not
+in the table is called straight through, and so is one that is executing already.
 """
 
-from asyncio import protocols
-from collections.abc import Callable
-from functools import wraps
-from types import FunctionType
-from typing import Any, NamedTuple
+from asyncio import protocols, sslproto
+from collections.abc import Callable, Iterator
+from typing import Any
+from weakref import ref
 
-from whence.engine import Lifetime, enter, leave, local
+from whence.engine import CLOSED, Lifetime, end, enter, leave, local
 
-from .patching import Patches, leave_traceback
+from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
 CALLBACKS = (
     "connection_made",
@@ -31,16 +30,55 @@ CALLBACKS = (
 )
 
 
-class Connection(NamedTuple):
+class Connection:
     """What a protocol's callbacks run as."""
 
-    lifetime: Lifetime
-    transport: Callable[[], object]
-    """A weak reference to it."""
+    __slots__ = ("lifetime", "lost", "transport")
+
+    def __init__(self, lifetime: Lifetime, transport: Any, protocol: object) -> None:
+        self.lifetime = lifetime
+        key = id(protocol)
+
+        def collected(_: object) -> None:
+            """The transport is gone, and was never told that its connection is lost."""
+            if connections.get(key) is self:
+                del connections[key]
+
+        self.transport: Callable[[], object] = ref(transport, collected)
+        self.lost = False
+        """The transport is lost already, and its end waits for this protocol to be told."""
 
 
 connections: dict[int, Connection] = {}
 """Address of a protocol -> its connection."""
+
+
+def stack(protocol: object) -> Iterator[object]:
+    """The protocols that talk to each other over a connection, from its transport upwards."""
+    while protocol is not None:
+        yield protocol
+        protocol = (
+            getattr(protocol, "_app_protocol", None)
+            if isinstance(protocol, sslproto.SSLProtocol)
+            else None
+        )
+
+
+def connect(lifetime: Lifetime, transport: Any, protocol: object) -> None:
+    """Have the protocol's callbacks run as this transport from now on."""
+    connections[id(protocol)] = Connection(lifetime, transport, protocol)
+
+
+def disconnect(lifetime: Lifetime, protocol: object) -> None:
+    """Have them run as whatever calls them; nothing if they run as another transport's already."""
+    connection = connections.get(id(protocol))
+    if connection is not None and connection.lifetime is lifetime:
+        del connections[id(protocol)]
+
+
+def is_told_of_the_end(protocol: object) -> bool:
+    """Whether this protocol's `connection_lost` ends its connection."""
+    return is_patched(getattr(type(protocol), "connection_lost", None))
 
 
 def see(patches: Patches, protocol: object) -> None:
@@ -50,36 +88,61 @@ def see(patches: Patches, protocol: object) -> None:
             callback = vars(owner).get(name)
             if callback is None:
                 continue
-            if type(callback) is FunctionType and owner.__module__ != protocols.__name__:
-                _patch(patches, owner, name, callback)
+            if owner.__module__ != protocols.__name__ and is_method(callback):
+                _patch(patches, type(protocol), owner, name, callback)
             break
 
 
-def _patch(patches: Patches, owner: type, name: str, callback: FunctionType) -> None:
-    if not hasattr(callback, "_whence_patched"):
-        patched = _as_transport(callback)
-        patched._whence_patched = True  # type: ignore[attr-defined]
-        patches.replace(owner, name, patched)
+def _patch(patches: Patches, cls: type, owner: type, name: str, callback: Any) -> None:
+    if is_patched(callback):
+        return
+    patched = (_losing if name == "connection_lost" else _as_transport)(callback)
+    # A class made in C or Cython takes no patch; one derived from it does.
+    if not patches.replace(owner, name, patched):
+        patches.replace(cls, name, patched)
 
 
-def _as_transport(callback: Callable[..., Any]) -> Callable[..., Any]:
+def _as_transport(callback: Any) -> Callable[..., Any]:
     connection_of = connections.get
+    call = calling(callback)
 
-    @wraps(callback)
+    @looks_like(callback)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         connection = connection_of(id(self))
         state = local.state
-        if connection is None or state.current is connection.lifetime:
-            return callback(self, *args, **kwargs)
-        previous, lifetime = state.current, connection.lifetime
+        previous, lifetime = state.current, None
         try:
-            enter(state, lifetime, connection.transport())
-            return callback(self, *args, **kwargs)
+            if connection is not None and connection.lifetime is not previous:
+                lifetime = connection.lifetime
+                enter(state, lifetime, connection.transport())
+            return call(self, *args, **kwargs)
         except BaseException as error:
             leave_traceback(error)
             raise
         finally:
-            leave(state, lifetime, previous)
-            self = args = kwargs = None
+            if lifetime is not None:
+                leave(state, lifetime, previous)
+            del self, args, kwargs
 
     return run
+
+
+def _losing(callback: Any) -> Callable[..., Any]:
+    """`connection_lost`, which over TLS comes a turn after the transport's own end."""
+    run = _as_transport(callback)
+
+    @looks_like(callback)
+    def connection_lost(self: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = connections.get(id(self))
+        try:
+            return run(self, *args, **kwargs)
+        except BaseException as error:
+            leave_traceback(error)
+            raise
+        finally:
+            if connection is not None and connection.lost:
+                disconnect(connection.lifetime, self)
+                end(local.state, connection.lifetime, CLOSED)
+            del self, args, kwargs
+
+    return connection_lost

@@ -3,7 +3,7 @@
 from asyncio import base_events
 from typing import Any
 
-from whence.engine import CLOSED, create, describe, end, local
+from whence.engine import CLOSED, Token, create, end, local
 from whence.engine.types import SERVER
 
 from .patching import Patches
@@ -20,12 +20,11 @@ def _init(wrapped: Any, server: Any, args: Any, kwargs: Any) -> None:
     state = local.state
     if state.muted:
         return
-    server._whence = create(state, SERVER, server, state.current)
-    describe(server._whence, None)
+    server._whence = Token(create(state, SERVER, server, state.current))
 
 
 def _close(wrapped: Any, server: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    lifetime = getattr(server, "_whence", None)
-    if lifetime is not None:
-        end(local.state, lifetime, CLOSED)
+    token: Token | None = getattr(server, "_whence", None)
+    if token is not None:
+        end(local.state, token.lifetime, CLOSED)

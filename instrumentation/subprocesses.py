@@ -4,7 +4,7 @@ import os
 from asyncio import base_subprocess
 from typing import Any
 
-from whence.engine import DONE, FAILED, SpanLifetime, clock, create, end, local
+from whence.engine import DONE, FAILED, SpanLifetime, Token, clock, create, end, local
 from whence.engine.types import PROCESS
 
 from .patching import Patches
@@ -24,27 +24,29 @@ def _init(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> None:
     if state.muted:
         return
     lifetime = create(state, PROCESS, transport, state.current)
-    transport._whence = lifetime
+    transport._whence = Token(lifetime)
     if isinstance(lifetime, SpanLifetime):
         lifetime.created = started
-        lifetime.name = _program(*args[2:4])
+        lifetime.name = _program(transport.get_extra_info("subprocess"))
         lifetime.attributes = {"process.pid": transport.get_pid()}
 
 
-def _program(args: Any, shell: bool) -> str:
+def _program(popen: Any) -> str | None:
     """The program's name; never its arguments."""
-    if shell:
+    command = getattr(popen, "args", None)
+    if isinstance(command, str | bytes):
         return "shell"
-    command = args if isinstance(args, str | bytes | os.PathLike) else args[0]
-    return os.path.basename(os.fsdecode(command))
+    if isinstance(command, list | tuple) and isinstance(command[0], str | bytes | os.PathLike):
+        return os.path.basename(os.fsdecode(command[0]))
+    return None
 
 
 def _process_exited(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    lifetime = getattr(transport, "_whence", None)
-    if lifetime is None:
+    token: Token | None = getattr(transport, "_whence", None)
+    if token is None:
         return
-    code = args[0]
+    lifetime, code = token.lifetime, args[0]
     if isinstance(lifetime, SpanLifetime) and lifetime.attributes is not None:
         lifetime.attributes["process.exit.code"] = code
     end(local.state, lifetime, DONE if code == 0 else FAILED)

@@ -10,7 +10,7 @@ from typing import Any
 
 from whence.engine.tasks import eager_task_stand_in, start_eagerly
 
-from .patching import Patches
+from .patching import Patches, leave_traceback
 
 
 def install(patches: Patches) -> None:
@@ -20,7 +20,8 @@ def install(patches: Patches) -> None:
     patches.replace(asyncio, "Task", eager_task_stand_in())
     for module in (tasks, asyncio):
         patches.replace(module, "create_eager_task_factory", _create_eager_task_factory)
-    cell = asyncio.eager_task_factory.__closure__[0]  # type: ignore[attr-defined]
+    factory: Any = asyncio.eager_task_factory
+    (cell,) = factory.__closure__
     stock = cell.cell_contents
     cell.cell_contents = _constructor(stock)
 
@@ -46,6 +47,10 @@ def _constructor(task_class: Any) -> Any:
         return task_class
 
     def construct(coro: Any, **kwargs: Any) -> Any:
-        return start_eagerly(task_class, coro, kwargs)
+        try:
+            return start_eagerly(task_class, coro, kwargs)
+        except BaseException as error:
+            leave_traceback(error)
+            raise
 
     return construct

@@ -7,13 +7,15 @@ well.  The agent's own threads, and what they start, are told to nobody.
 
 import threading
 from collections.abc import Callable
-from functools import wraps
-from types import FunctionType
 from typing import Any
 
 from whence.engine import (
     CANCELLED,
+    DONE,
+    FAILED,
+    Lifetime,
     SpanLifetime,
+    Token,
     create,
     end,
     enter,
@@ -25,9 +27,10 @@ from whence.engine import (
 from whence.engine.sites import PLUMBING, whose
 from whence.engine.types import THREAD, TIMER
 
-from .patching import Patches, leave_traceback
+from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
 _MUTED = object()
+"""Stands in a thread's `_whence` for the token of its lifetime: nobody is told of this one."""
 
 
 def install(patches: Patches) -> None:
@@ -36,26 +39,26 @@ def install(patches: Patches) -> None:
 
 
 def _starting(patches: Patches, original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def start(self: threading.Thread) -> None:
-        state = local.state
-        if self.ident is None and not hasattr(self, "_whence"):
-            _see(patches, type(self))
-            self._whence = _MUTED if state.muted else _created(self)  # type: ignore[attr-defined]
+    @looks_like(original)
+    def start(self: Any) -> None:
+        fresh = getattr(self, "_ident", self) is None and "_whence" not in vars(self)
         try:
+            if fresh:
+                self._whence = _MUTED if local.state.muted else Token(_created(self))
+                _see(patches, self)
             original(self)
         except BaseException as error:
-            if self.ident is None:
+            if fresh and self._ident is None:
                 _never_started(self)
             leave_traceback(error)
             raise
         finally:
-            self = None  # type: ignore[assignment]
+            del self
 
     return start
 
 
-def _created(thread: threading.Thread) -> Any:
+def _created(thread: threading.Thread) -> Lifetime:
     state = local.state
     row = TIMER if isinstance(thread, threading.Timer) else THREAD
     lifetime = create(state, row, thread, state.current, 3)
@@ -70,44 +73,80 @@ def _created(thread: threading.Thread) -> Any:
 
 
 def _never_started(thread: Any) -> None:
-    lifetime = thread.__dict__.pop("_whence", None)
-    if lifetime not in (None, _MUTED):
-        end(local.state, lifetime, CANCELLED)
+    own_run = vars(thread).get("run")
+    if is_patched(own_run):
+        thread.run = own_run._whence_original
+    token = vars(thread).pop("_whence", _MUTED)
+    if token is not _MUTED:
+        end(local.state, token.lifetime, CANCELLED)
 
 
-def _see(patches: Patches, cls: type) -> None:
-    for owner in cls.__mro__:
+def _see(patches: Patches, thread: threading.Thread) -> None:
+    """Have this thread's `run` patched, where it is defined."""
+    own_run = vars(thread).get("run")
+    if own_run is not None:
+        thread.run = _running_once(own_run)  # type: ignore[method-assign]
+        return
+    for owner in type(thread).__mro__:
         run = vars(owner).get("run")
         if run is None:
             continue
-        if type(run) is FunctionType and not hasattr(run, "_whence_patched"):
-            patched = _running(run)
-            patched._whence_patched = True  # type: ignore[attr-defined]
-            patches.replace(owner, "run", patched)
+        if is_method(run) and not is_patched(run):
+            patched = _running(calling(run), run)
+            # A class made in C or Cython takes no patch; one derived from it does.
+            if not patches.replace(owner, "run", patched):
+                patches.replace(type(thread), "run", patched)
         return
 
 
-def _running(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # Taken out at once: an overridden run() may call the one that it overrides.
-        lifetime = self.__dict__.pop("_whence", None)
-        state = local.state
-        if lifetime is None or lifetime is _MUTED:
-            state.muted = state.muted or lifetime is _MUTED
-            return original(self, *args, **kwargs)
-        previous = state.current
+def _running_once(own_run: Callable[..., Any]) -> Callable[..., Any]:
+    """For a `run` that the program has set on the thread itself.
+
+    Refers to no thread, and gives its place back to what the program has set when it is called."""
+
+    def call(thread: threading.Thread, *args: Any, **kwargs: Any) -> Any:
+        thread.run = own_run  # type: ignore[method-assign]
+        return own_run(*args, **kwargs)
+
+    as_thread = _running(call, own_run)
+
+    @looks_like(own_run)
+    def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            enter(state, lifetime, self)
-            return original(self, *args, **kwargs)
+            return as_thread(threading.current_thread(), *args, **kwargs)
         except BaseException as error:
-            if not isinstance(error, SystemExit):
-                failed(lifetime, error)
             leave_traceback(error)
             raise
         finally:
-            leave(state, lifetime, previous)
-            end(state, lifetime)
-            self = args = kwargs = None
+            del args, kwargs
+
+    return run
+
+
+def _running(call: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    @looks_like(original)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Taken out at once: an overridden run() may call the one that it overrides.
+        token = vars(self).pop("_whence", None)
+        state = local.state
+        previous, lifetime, outcome = state.current, None, DONE
+        try:
+            if token is _MUTED:
+                state.muted = True
+            elif token is not None:
+                lifetime = token.lifetime
+                enter(state, lifetime, self)
+            return call(self, *args, **kwargs)
+        except BaseException as error:
+            if lifetime is not None and not isinstance(error, SystemExit):
+                failed(lifetime, error)
+                outcome = FAILED
+            leave_traceback(error)
+            raise
+        finally:
+            if lifetime is not None:
+                leave(state, lifetime, previous)
+                end(state, lifetime, outcome)
+            del self, args, kwargs
 
     return run

@@ -8,6 +8,7 @@ happens: every way of settling a future of asyncio goes through these three meth
 from asyncio import AbstractEventLoop, futures
 from typing import Any
 
+from . import sites
 from .dispatch import emit, emit_init, listeners
 from .events import dropped
 from .execution import local, new_async_id
@@ -38,7 +39,7 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
             _leave_traceback(error)
             raise
         if self._source_traceback is not None:
-            del self._source_traceback[-1]
+            sites.leave_out_ours(self._source_traceback)
         state = local.state
         trigger = state.current
         if recorder.on:

@@ -39,7 +39,8 @@ PLUMBING = "plumbing"
 
 known: dict[str, str] = {}
 """File name -> whose code it is."""
-_skipped_folders: list[str] = [_here]
+_ours: tuple[str, ...] = (_here,)
+"""The folders of whence's own code."""
 
 
 _RUNS_A_CALLBACK = frozenset({"_run", "_run_once", "run_forever", "run_until_complete"})
@@ -59,14 +60,29 @@ class Site(NamedTuple):
 
 def skip_folder(folder: str) -> None:
     """Let no site be in this folder: it is part of whence."""
-    _skipped_folders.append(folder.rstrip(sep) + sep)
+    global _ours
+    _ours = (*_ours, folder.rstrip(sep) + sep)
     known.clear()
+
+
+def is_ours(code: CodeType) -> bool:
+    """Whether this is code of whence."""
+    return code.co_filename.startswith(_ours)
+
+
+def leave_traceback(error: BaseException) -> None:
+    """Take whence's frames out of the outer end of a traceback, before it is raised again.
+
+    The program's error shows the program's frames, and no frame of ours keeps its objects alive."""
+    traceback = error.__traceback__
+    while traceback is not None and is_ours(traceback.tb_frame.f_code):
+        traceback = traceback.tb_next
+    error.__traceback__ = traceback
 
 
 def leave_out_ours(frames: "list[FrameSummary]") -> None:
     """Take whence's frames out of the place of creation that asyncio's debug mode has noted."""
-    ours = tuple(_skipped_folders)
-    frames[:] = [frame for frame in frames if not frame.filename.startswith(ours)]
+    frames[:] = [frame for frame in frames if not frame.filename.startswith(_ours)]
 
 
 def whose(file: str) -> str:
@@ -75,7 +91,7 @@ def whose(file: str) -> str:
     if answer is None:
         if len(known) >= MAX_FILES:
             known.clear()
-        ours = file.startswith(("<frozen", *_PLUMBING, *_skipped_folders))
+        ours = file.startswith(("<frozen", *_PLUMBING, *_ours))
         ours = ours and not file.startswith(_examples)
         answer = known[file] = PLUMBING if ours else PROGRAM
     return answer

@@ -46,7 +46,8 @@ async def _never_run() -> None:
 def _type_of_c_step() -> type:
     loop = _ProbeLoop()
     coroutine = _never_run()
-    task: Any = tasks.Task(coroutine, loop=loop)  # type: ignore[arg-type]
+    # With a name: else it would be given a number, and the program's tasks the next ones.
+    task: Any = tasks.Task(coroutine, loop=loop, name="probe")  # type: ignore[arg-type]
     task._log_destroy_pending = False
     coroutine.close()
     return type(loop.step)
@@ -87,6 +88,8 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
     lifetime = create(state, TASK, task, state.current, depth + 1)
     lifetime.scope = None
     task._whence = Token(lifetime)
+    if task._source_traceback is not None:
+        sites.leave_out_ours(task._source_traceback)
     if isinstance(lifetime, SpanLifetime):
         _name(lifetime, task.get_coro())
     return lifetime
@@ -123,8 +126,8 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
     """Construct a task whose first step runs inside its constructor, as that step's bracket.
 
     The task is not finished when its init is delivered (SEMANTICS 6.13)."""
-    loop = kwargs.get("loop") or asyncio.get_running_loop()
-    if not kwargs.get("eager_start") or not loop.is_running():
+    loop = kwargs.get("loop") or asyncio._get_running_loop()
+    if not kwargs.get("eager_start") or loop is None or not loop.is_running():
         return _created_elsewhere(task_class(coro, **kwargs))
     state = local.state
     previous = state.current
@@ -140,6 +143,9 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
         task.__init__(coro, **kwargs)
         outcome = settle(state, lifetime, task) if task.done() else OPEN
         return _created_elsewhere(task)
+    except BaseException as error:
+        sites.leave_traceback(error)
+        raise
     finally:
         if state.current is not lifetime:
             leave_scopes(state, lifetime)
@@ -153,16 +159,19 @@ class _EagerStandIn(StandIn):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         task_class = cls.__dict__.get("_stands_for", cls)
-        if kwargs.get("eager_start") and len(args) == 1:
-            return start_eagerly(task_class, args[0], kwargs)
-        return _created_elsewhere(type.__call__(task_class, *args, **kwargs))
+        try:
+            if kwargs.get("eager_start") and len(args) == 1:
+                return start_eagerly(task_class, args[0], kwargs)
+            return _created_elsewhere(type.__call__(task_class, *args, **kwargs))
+        except BaseException as error:
+            sites.leave_traceback(error)
+            raise
 
 
 def _created_elsewhere(task: AnyTask) -> AnyTask:
     """In debug mode: the task was created where the program says so, not in this file."""
-    frames = task._source_traceback
-    if frames is not None:
-        frames[:] = [frame for frame in frames if frame.filename != __file__]
+    if task._source_traceback is not None:
+        sites.leave_out_ours(task._source_traceback)
     return task
 
 
