@@ -1,6 +1,6 @@
 """Spans as an ExportTraceServiceRequest in protobuf, written by hand.
 
-The encoder of OpenTelemetry's SDK takes ten times as long for each span, with the GIL held that the
+The encoder of OpenTelemetry's SDK takes ten times as long for each span, and holds the GIL that the
 program's loop waits for.  The field numbers are those of opentelemetry/proto/trace/v1/trace.proto,
 collector/trace/v1, common/v1 and resource/v1.
 """
@@ -97,26 +97,53 @@ _ARRAY_VALUE = _tag(5, _BYTES)
 _BYTES_VALUE = _tag(7, _BYTES)
 _ELEMENT = _tag(1, _BYTES)
 
-_DOUBLE_PREFIX = _VALUE + _varint(9) + _DOUBLE_VALUE
+
+class AttributeEncoder:
+    """Encodes attributes as elements of one field; remembers what many of them say."""
+
+    def __init__(self, tag: bytes) -> None:
+        self._tag = tag
+        self._known: dict[tuple[str, Any], bytes] = {}
+        self._before_doubles: dict[str, bytes] = {}
+
+    def all(self, attributes: Mapping[str, Any]) -> bytes:
+        """The attributes, one after the other."""
+        return b"".join([self.one(key, value) for key, value in attributes.items()])
+
+    def one(self, key: str, value: Any) -> bytes:
+        """One KeyValue."""
+        kind = type(value)
+        if kind is float:
+            before = self._before_doubles.get(key)
+            if before is None:
+                whole = self._encoded(key, value)
+                before = _remember(self._before_doubles, key, whole[:-8])
+            return before + _pack_double(value)
+        if kind is not str and kind is not int:
+            # True and 1 are one key of a dict, and a list is none.
+            return self._encoded(key, value)
+        encoded = self._known.get((key, value))
+        if encoded is None:
+            encoded = _remember(self._known, (key, value), self._encoded(key, value))
+        return encoded
+
+    def _encoded(self, key: str, value: Any) -> bytes:
+        return _sized(self._tag, _sized(_KEY, _utf8(key)) + _sized(_VALUE, _value(value)))
 
 
 class SpanEncoder:
     """Encodes spans; remembers what many of them say."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, bytes] = {}
-        self._texts: dict[tuple[str, str], bytes] = {}
         self._names: dict[str, bytes] = {}
+        self._attributes = AttributeEncoder(_ATTRIBUTE)
+        self._of_events = AttributeEncoder(_EVENT_ATTRIBUTE)
+        self._of_links = AttributeEncoder(_LINK_ATTRIBUTE)
 
     def span(self, span: Span) -> bytes:
         """A Span message, as an element of ScopeSpans."""
         context = span.context
-        parts = [
-            _TRACE_ID,
-            context.trace_id.to_bytes(16),
-            _SPAN_ID,
-            context.span_id.to_bytes(8),
-        ]
+        parts = [_TRACE_ID, context.trace_id.to_bytes(16), _SPAN_ID, context.span_id.to_bytes(8)]
         if state := trace_state(context):
             parts.append(_sized(_TRACE_STATE, _utf8(state)))
         if span.parent is not None:
@@ -129,9 +156,8 @@ class SpanEncoder:
             _pack_fixed64(span.start),
             _END,
             _pack_fixed64(span.end),
+            self._attributes.all(span.attributes),
         )
-        for key, value in span.attributes.items():
-            parts.append(_sized(_ATTRIBUTE, self._key_value(key, value)))
         if span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, _varint(span.dropped_attributes))
         if span.exception:
@@ -141,40 +167,10 @@ class SpanEncoder:
         parts += (_status(span), _FLAGS, _pack_fixed32(flags(span.parent)))
         return _sized(_SPAN, b"".join(parts))
 
-    def head(self, resource: Resource) -> tuple[bytes, bytes]:
-        """What stands before and after the spans of a ResourceSpans: the resource, the scope."""
-        attributes = self._attributes(_RESOURCE_ATTRIBUTE, resource.attributes or {})
-        before = _sized(_RESOURCE, attributes)
-        scope = _sized(_SCOPE_NAME, b"whence") + _sized(_SCOPE_VERSION, VERSION.encode())
-        return before, _sized(_SCOPE, scope)
-
     def _name(self, name: str) -> bytes:
         encoded = self._names.get(name)
         if encoded is None:
             encoded = _remember(self._names, name, _sized(_NAME, _utf8(name)))
-        return encoded
-
-    def _attributes(self, tag: bytes, attributes: Mapping[str, Any]) -> bytes:
-        return b"".join(
-            _sized(tag, self._key_value(key, value)) for key, value in attributes.items()
-        )
-
-    def _key_value(self, key: str, value: Any) -> bytes:
-        kind = type(value)
-        if kind is str:
-            encoded = self._texts.get((key, value))
-            if encoded is None:
-                encoded = self._key(key) + _sized(_VALUE, _value(value))
-                _remember(self._texts, (key, value), encoded)
-            return encoded
-        if kind is float:
-            return self._key(key) + _DOUBLE_PREFIX + _pack_double(value)
-        return self._key(key) + _sized(_VALUE, _value(value))
-
-    def _key(self, key: str) -> bytes:
-        encoded = self._keys.get(key)
-        if encoded is None:
-            encoded = _remember(self._keys, key, _sized(_KEY, _utf8(key)))
         return encoded
 
     def _exception(self, span: Span) -> bytes:
@@ -183,7 +179,7 @@ class SpanEncoder:
             _EVENT_TIME
             + _pack_fixed64(span.end)
             + _sized(_EVENT_NAME, b"exception")
-            + self._attributes(_EVENT_ATTRIBUTE, span.exception),
+            + self._of_events.all(span.exception),
         )
 
     def _link(self, context: SpanContext, attributes: Attributes) -> bytes:
@@ -195,7 +191,7 @@ class SpanEncoder:
             + _LINK_SPAN_ID
             + context.span_id.to_bytes(8)
             + (_sized(_LINK_STATE, _utf8(state)) if state else b"")
-            + self._attributes(_LINK_ATTRIBUTE, attributes)
+            + self._of_links.all(attributes)
             + _LINK_FLAGS
             + _pack_fixed32(flags(context)),
         )
@@ -205,7 +201,7 @@ def requests(
     encoder: SpanEncoder, spans: Iterable[Span], resource: Resource, most: int
 ) -> Iterable[tuple[int, bytes]]:
     """The spans as requests of about `most` bytes, each with how many spans are in it."""
-    before, scope = encoder.head(resource)
+    before, scope = _head(resource)
     schema = _sized(_SCHEMA_URL, _utf8(resource.schema_url)) if resource.schema_url else b""
     held: list[bytes] = []
     size = 0
@@ -218,6 +214,13 @@ def requests(
         size += len(encoded)
     if held:
         yield len(held), _request(before, scope, held, schema)
+
+
+def _head(resource: Resource) -> tuple[bytes, bytes]:
+    """What stands before the spans: the resource in ResourceSpans, the scope in ScopeSpans."""
+    attributes = AttributeEncoder(_RESOURCE_ATTRIBUTE).all(resource.attributes or {})
+    scope = _sized(_SCOPE_NAME, b"whence") + _sized(_SCOPE_VERSION, VERSION.encode())
+    return _sized(_RESOURCE, attributes), _sized(_SCOPE, scope)
 
 
 def _request(before: bytes, scope: bytes, spans: Sequence[bytes], schema: bytes) -> bytes:

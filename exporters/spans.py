@@ -25,7 +25,7 @@ from .provider import Provider, Providers
 
 _PRIVATE = (KIND, "carrier")
 """What instrumentations leave among the attributes for us, not for the user."""
-_MAX_SITES = 10_000
+_MAX_KNOWN = 10_000
 
 Attributes = dict[str, Any]
 
@@ -83,6 +83,7 @@ class SpanMaker:
         self._provider: Provider = self._providers.current()
         self._identities = Identities()
         self._sites: dict[tuple[Any, int], Site | None] = {}
+        self._names: dict[tuple[str, str | None], str] = {}
 
     @property
     def resource(self) -> Resource:
@@ -107,7 +108,7 @@ class SpanMaker:
         identity: TraceIdentity = place.trace.identity
         span = Span()
         span.lifetime = lifetime
-        span.name = span_name(lifetime.type.name, lifetime.name)
+        span.name = self._name(lifetime)
         span.kind = kind_of(lifetime)
         span.context = self._identities.context_of(place, provider)
         span.parent = self._identities.parent_of(place, provider)
@@ -161,10 +162,18 @@ class SpanMaker:
             attributes |= _counted(lifetime.span.counted)
         return attributes
 
+    def _name(self, lifetime: SpanLifetime) -> str:
+        key = (lifetime.type.name, lifetime.name)
+        if key not in self._names:
+            if len(self._names) >= _MAX_KNOWN:
+                self._names.clear()
+            self._names[key] = span_name(*key)
+        return self._names[key]
+
     def _site(self, lifetime: SpanLifetime) -> Site | None:
         key = (lifetime.code, lifetime.lasti)
         if key not in self._sites:
-            if len(self._sites) >= _MAX_SITES:
+            if len(self._sites) >= _MAX_KNOWN:
                 self._sites.clear()
             self._sites[key] = site(*key)
         return self._sites[key]

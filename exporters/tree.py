@@ -1,10 +1,11 @@
 """Traces as trees of text, for a terminal.
 
-                              total       run     ready      wait
-    GET /items/{id}         12.4 ms    1.2 ms    0.3 ms   10.9 ms  app.py:41
-    ├─ task checkout         8.1 ms    0.4 ms         -    7.7 ms  shop.py:12  cancelled
-    │  └─ timer sleep        5.0 ms         -         -    5.0 ms  shop.py:14
-    └─ connect               0.8 ms         -         -    0.8 ms  shop.py:20
+                         total      run    ready     wait
+    POST /checkout     19.5 ms   0.5 ms   0.3 ms  18.7 ms  app.py:41  failed 502: Bad Gateway
+    ├─ task reserve     8.1 ms   0.4 ms        -   7.7 ms  app.py:46  cancelled
+    │  └─ timer sleep   7.6 ms        -        -   7.6 ms  shop.py:14
+    └─ task charge     16.2 ms   0.1 ms   0.7 ms  15.4 ms  app.py:47
+         failed shop.BankUnreachable: no answer to a payment of 12.51
 
 Pure functions from rows to text; rows are made of our own spans, or of what `--export file` wrote.
 """
@@ -16,12 +17,20 @@ from typing import Any, NamedTuple
 
 from .spans import Span
 
-_LONGEST_NAME = 60
+WIDTH = 100
+"""Columns of the terminal, if nobody says."""
+
+_LEAST_NAME = 24
+_MAX_ALIKE = 3
+"""Children that are alike and have a line each; of more only the slowest has one."""
 _MAX_DETAIL = 200
 
 _RED, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 _TIMES = ("whence.run_time", "whence.ready_time", "whence.wait_time")
+
+_Counted = tuple[int, str, float]
+"""Number, name and time in seconds of spans that have no line of their own."""
 
 
 class Row(NamedTuple):
@@ -74,22 +83,33 @@ def trees_of(rows: Iterable[Row]) -> list[list[Row]]:
     return sorted(traces.values(), key=_length, reverse=True)
 
 
-def render(rows: Sequence[Row], *, colour: bool = False) -> str:
-    """The tree of one trace, a line for each span, under a line that names the columns."""
+def render(rows: Sequence[Row], *, colour: bool = False, columns: int = WIDTH) -> str:
+    """The tree of one trace, a line for each span, under a line that names the columns.
+
+    Names are cut to what the terminal has room for, and what does not fit behind a span stands
+    below it."""
     lines = list(_lines(rows))
-    width = min(_LONGEST_NAME, max((len(line.name) for line in lines), default=0))
-    heads = " ".join(f"{head:>9}" for head in ("total", "run", "ready", "wait"))
-    text = [_painted(f"{'':<{width}} {heads}", _DIM, colour)]
-    text += [_text(line, width, colour) for line in lines]
+    longest_where = max((len(line.where) for line in lines), default=0)
+    room = max(_LEAST_NAME, columns - len(_HEADS) - longest_where - 3)
+    width = min(room, max((len(line.lead + line.name) for line in lines), default=0))
+    text = [_painted(f"{'':<{width}} {_HEADS}", _DIM, colour)]
+    for line in lines:
+        text += _text(line, width, columns, colour)
     return "\n".join(text)
 
 
 class _Line(NamedTuple):
+    lead: str
     name: str
     times: tuple[str, ...]
-    where: str
-    what: str
-    paint: str
+    where: str = ""
+    what: str = ""
+    paint: str = ""
+    below: str = ""
+    """What stands before the lines below it, to their left."""
+
+
+_HEADS = " ".join(f"{head:>8}" for head in ("total", "run", "ready", "wait"))
 
 
 def _row_of_json(span: Mapping[str, Any]) -> Row:
@@ -128,67 +148,112 @@ def _lines(rows: Sequence[Row]) -> Iterable[_Line]:
         row, lead, below = waiting.pop()
         # Its parent was in what was printed before, or is in another process.
         cut_off = "… " if row.parent_id and row.parent_id not in known else ""
-        yield _line(row, lead + cut_off)
-        deeper = children.get(row.span_id, [])
-        yield from _counted_lines(row, below, bool(deeper))
+        deeper, alike = _told_apart(children.get(row.span_id, []), children)
+        counted = [*alike, *_counted(row)]
+        yield _line(row, lead + cut_off, below + ("│  " if deeper or counted else "   "))
+        for nth, (number, name, time) in enumerate(counted):
+            lead = "└─ " if nth == len(counted) - 1 and not deeper else "├─ "
+            times = (_duration(time, time),)
+            yield _Line(below + lead, f"+ {number} {_one_line(name)}", times)
         for nth, child in enumerate(reversed(deeper)):
             lead, beside = ("└─ ", "   ") if nth == 0 else ("├─ ", "│  ")
             waiting.append((child, below + lead, below + beside))
 
 
-def _line(row: Row, lead: str) -> _Line:
-    attributes = row.attributes
-    outcome = attributes.get("whence.outcome", "done")
-    what, paint = ("", "") if outcome == "done" else (outcome, _YELLOW)
-    if row.error:
-        what, paint = f"failed {row.error}", _RED
-    if attributes.get("whence.segment"):
-        what = f"segment {attributes['whence.segment'] + 1}  {what}".rstrip()
-    times = (_duration(row.duration / 1e9), *(_duration(attributes.get(key)) for key in _TIMES))
-    return _Line(lead + _one_line(row.name), times, _where(attributes), _one_line(what), paint)
+def _told_apart(
+    siblings: Sequence[Row], children: Mapping[str, Sequence[Row]]
+) -> tuple[list[Row], list[_Counted]]:
+    """The siblings that have a line each, and the rest, counted: forty sleeps of a loop are one
+    line, as long as nothing is special about any."""
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in siblings:
+        if row.span_id not in children and not _what(row)[0]:
+            alike.setdefault((row.name, _where(row.attributes)), []).append(row)
+    folded: set[str] = set()
+    counted: list[_Counted] = []
+    for (name, _), rows in alike.items():
+        if len(rows) > _MAX_ALIKE:
+            rest = sorted(rows, key=lambda row: row.duration)[:-1]
+            folded.update(row.span_id for row in rest)
+            counted.append((len(rest), name, sum(row.duration for row in rest) / 1e9))
+    return [row for row in siblings if row.span_id not in folded], counted
 
 
-def _counted_lines(row: Row, below: str, goes_on: bool) -> Iterable[_Line]:
+def _counted(row: Row) -> list[_Counted]:
+    """What was too much for the trace, as the span itself says."""
     names = row.attributes.get("whence.counted.names", ())
     numbers = row.attributes.get("whence.counted.numbers", ())
     times = row.attributes.get("whence.counted.times", ())
-    counted = list(zip(names, numbers, times, strict=False))
-    for nth, (name, number, time) in enumerate(counted):
-        last = nth == len(counted) - 1 and not goes_on
-        lead = "└─ " if last else "├─ "
-        yield _Line(f"{below}{lead}+ {number} {_one_line(name)}", (_duration(time),), "", "", "")
+    return list(zip(numbers, names, times, strict=False))
 
 
-def _text(line: _Line, width: int, colour: bool) -> str:
-    name = line.name if len(line.name) <= width else line.name[: width - 1] + "…"
-    times = " ".join(f"{time:>9}" for time in line.times)
-    parts = [_painted(f"{name:<{width}}", line.paint, colour), times]
-    text = " ".join(parts)
-    if line.where:
-        text += "  " + _painted(line.where, _DIM, colour)
-    if line.what:
-        text += "  " + _painted(line.what, line.paint, colour)
-    return text.rstrip()
+def _line(row: Row, lead: str, below: str) -> _Line:
+    total = row.duration / 1e9
+    parts = (row.attributes.get(key) for key in _TIMES)
+    times = (_duration(total, total), *(_duration(part, total) for part in parts))
+    what, paint = _what(row)
+    return _Line(lead, _one_line(row.name), times, _where(row.attributes), what, paint, below)
 
 
-def _duration(seconds: float | None) -> str:
-    if not seconds or seconds < 0:
+def _what(row: Row) -> tuple[str, str]:
+    """What is special about a span, and its colour."""
+    outcome = row.attributes.get("whence.outcome", "done")
+    what, paint = ("", "") if outcome == "done" else (outcome, _YELLOW)
+    if row.error:
+        what, paint = f"failed {row.error}", _RED
+    if row.attributes.get("whence.segment"):
+        what = f"segment {row.attributes['whence.segment'] + 1}  {what}".rstrip()
+    return _one_line(what), paint
+
+
+def _text(line: _Line, width: int, columns: int, colour: bool) -> Iterable[str]:
+    lead = line.lead
+    room = max(3, width - min(len(line.name), _LEAST_NAME))
+    if len(lead) > room:
+        # So deep that its lines would take the room of its name.
+        lead = lead[-3:].rjust(room, "·")
+    name = _cut(line.name, width - len(lead))
+    times = " ".join(f"{time:>8}" for time in line.times)
+    where = f"  {line.where}" if line.where else ""
+    beside = f"  {line.what}" if line.what else ""
+    if len(f"{'':<{width}} {times}{where}{beside}") > columns:
+        beside = ""
+    text = lead + _painted(f"{name:<{width - len(lead)}}", line.paint, colour) + " " + times
+    text += _painted(where, _DIM, colour) + _painted(beside, line.paint, colour)
+    yield text.rstrip()
+    if line.what and not beside:
+        room = max(_LEAST_NAME, columns - len(line.below))
+        yield line.below + _painted(_cut(line.what, room), line.paint, colour)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _duration(seconds: float | None, total: float) -> str:
+    """In the unit of the whole row, and nothing where it would be 0 of it."""
+    if seconds is None or seconds <= 0:
         return "-"
     if seconds >= 100:
         return f"{seconds:.0f} s"
     if seconds >= 1:
         return f"{seconds:.2f} s"
-    if seconds >= 0.0001:
-        return f"{seconds * 1e3:.1f} ms"
-    return f"{seconds * 1e6:.0f} µs"
+    if total >= 0.001:
+        return f"{seconds * 1e3:.1f} ms" if seconds >= 0.00005 else "-"
+    return f"{seconds * 1e6:.0f} µs" if seconds >= 0.0000005 else "-"
 
 
 def _where(attributes: Mapping[str, Any]) -> str:
+    """Below the current folder as the user would type it, elsewhere the last of it."""
     file = attributes.get("code.file.path")
     if not file:
         return ""
     here = os.path.join(_folder(), "")
-    return f"{file.removeprefix(here)}:{attributes.get('code.line.number', 0)}"
+    if file.startswith(here):
+        short = file.removeprefix(here)
+    else:
+        short = os.sep.join(file.split(os.sep)[-2:])
+    return f"{short}:{attributes.get('code.line.number', 0)}"
 
 
 def _folder() -> str:

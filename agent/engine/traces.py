@@ -141,7 +141,7 @@ class Tracer:
         if segments is None:
             segments = lifetime.segments = Segments(lifetime.created, span)
         record.ended, record.outcome, record.open = now, OPEN, False
-        record.fire_and_forget, record.parent = False, None
+        record.fire_and_forget, record.parent, record.segments = False, None, segments
         _leave_last_segment(record, segments)
         lifetime.keep = True
         lifetime.span = Span(Trace(lifetime), lifetime.async_id, span.segment + 1, None)
