@@ -8,7 +8,6 @@ import sys
 from asyncio import base_events
 from concurrent.futures import Executor
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any
 
 from whence.engine import (
@@ -27,7 +26,7 @@ from whence.engine import (
 from whence.engine.types import EXECUTOR_JOB
 
 from .jobs import job_name
-from .patching import Patches, leave_traceback
+from .patching import Patches, is_coroutine_function, leave_traceback
 
 _SEEN_ELSEWHERE = (
     ("concurrent.futures.thread", "ThreadPoolExecutor"),
@@ -68,7 +67,7 @@ def _is_foreign(executor: Any) -> bool:
 
 def _is_plain(function: Any) -> bool:
     """Whether it may be stood in for: to anything else, the loop or the executor may object."""
-    return callable(function) and not iscoroutinefunction(function)
+    return callable(function) and not is_coroutine_function(function)
 
 
 class Job:

@@ -1,6 +1,6 @@
 """Patches: replace or wrap an attribute, remember it, put the very same object back.
 
-The only file that imports wrapt; and only with the first `wrap`, as wrapt imports asyncio.
+The only file that imports wrapt; and only to wrap an async def, for nothing else looks like one.
 
 An attribute is put back only while it is still ours: what somebody else has put on top since stays,
 and calls ours, which then does nothing.  What another instrumentation has put on top is put back
@@ -21,6 +21,7 @@ from whence.engine.sites import leave_traceback as leave_traceback
 from whence.engine.sites import skip_folder
 
 _ABSENT = object()
+_CO_COROUTINE = 0x80
 skip_folder(dirname(__file__))
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,16 +76,20 @@ class Patches:
         return True
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> None:
-        """Have `wrapper(wrapped, instance, args, kwargs)` called instead of a method or function.
+        """Have `wrapper(wrapped, instance, args, kwargs)` called instead of a method.
 
-        For cold surfaces.  An async def is to be wrapped by an async def, if the wrapper does not
-        give the coroutine on as it is: its name, its code and where it runs can be seen."""
-        from wrapt import FunctionWrapper
-
+        For cold surfaces.  An async def stays one in the eyes of the program; the wrapper gives on
+        its coroutine as it is, or is an async def itself."""
         original = vars(owner).get(name, getattr(owner, name, None))
-        if original is not None:
+        if original is None:
+            return
+        if is_coroutine_function(original):
+            from wrapt import FunctionWrapper
+
             call = _unseen(wrapper, original, self._in_force)
             self.replace(owner, name, FunctionWrapper(original, call))
+        else:
+            self.replace(owner, name, _method(wrapper, original, self._in_force))
 
     def on_undo(self, undo: Callable[[], None]) -> None:
         """Have something else undone with the rest."""
@@ -107,9 +112,25 @@ class Patches:
         _covered[:] = left
 
 
+def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[..., Any]:
+    call = _unseen(wrapper, original, in_force)
+
+    @looks_like(original)
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(original.__get__(self, type(self)), self, args, kwargs)
+        except BaseException as error:
+            leave_traceback(error)
+            raise
+        finally:
+            del self, args, kwargs
+
+    return method
+
+
 def _unseen(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Wrapper:
     """The wrapper, out of every traceback, and keeping nothing of the program's in its frame."""
-    if wrapper.__code__.co_flags & 0x80:
+    if is_coroutine_function(wrapper):
 
         @looks_like(original)
         async def call_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -137,6 +158,12 @@ def _unseen(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Wrapper:
             del wrapped, instance, args, kwargs
 
     return call
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """As inspect would say, which what is patched first has not imported."""
+    flags: int = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return bool(flags & _CO_COROUTINE)
 
 
 def looks_like(original: Any) -> Callable[[F], F]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from whence.engine.tasks import eager_task_stand_in, start_eagerly
 
-from .patching import Patches, leave_traceback
+from .patching import Patches, leave_traceback, looks_like
 
 
 def install(patches: Patches) -> None:
@@ -34,12 +34,11 @@ def install(patches: Patches) -> None:
 if sys.version_info >= (3, 12):
     _stock_create_eager_task_factory = tasks.create_eager_task_factory
 
+    @looks_like(_stock_create_eager_task_factory)
     def _create_eager_task_factory(custom_task_constructor: Any) -> Any:
         if not callable(custom_task_constructor):
             return _stock_create_eager_task_factory(custom_task_constructor)
         return _stock_create_eager_task_factory(_constructor(custom_task_constructor))
-
-    _create_eager_task_factory.__doc__ = _stock_create_eager_task_factory.__doc__
 
 
 def _constructor(task_class: Any) -> Any:

@@ -91,6 +91,7 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
 
 
 Future.__module__ = _Stock.__module__
+Future.__doc__ = _Stock.__doc__
 Future.__qualname__ = _Stock.__qualname__
 
 

@@ -1,9 +1,9 @@
 """What tests of instrumentations share."""
 
 import pytest
+from undisturbed import Undisturbed
 
 from launching import Launcher
-from undisturbed import Undisturbed
 
 
 @pytest.fixture
