@@ -202,13 +202,13 @@ def _what(row: Row) -> tuple[str, str]:
     if row.error:
         what, paint = f"failed {row.error}", _RED
     if row.attributes.get("whence.segment"):
-        what = f"segment {row.attributes['whence.segment'] + 1}  {what}".rstrip()
+        what = f"segment {row.attributes['whence.segment'] + 1} {what}".rstrip()
     return _one_line(what), paint
 
 
 def _text(line: _Line, width: int, columns: int, colour: bool) -> Iterable[str]:
     lead = line.lead
-    room = max(3, width - min(len(line.name), _LEAST_NAME))
+    room = max(width // 2, width - min(len(line.name), _LEAST_NAME))
     if len(lead) > room:
         # So deep that its lines would take the room of its name.
         lead = lead[-3:].rjust(room, "·")
@@ -270,4 +270,4 @@ def _one_line(text: str) -> str:
 
 
 def _painted(text: str, paint: str, colour: bool) -> str:
-    return f"{paint}{text}{_PLAIN}" if colour and paint else text
+    return f"{paint}{text}{_PLAIN}" if colour and paint and text else text
