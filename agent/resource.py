@@ -38,15 +38,18 @@ class AsyncResource:
     ) -> None:
         if not isinstance(type, str):
             raise TypeError(f"expected the type as a str, not {type!r}")
-        if not type:
+        # A str of the program's own making stays out of the table of types.
+        name = str.__str__(type)
+        if not name:
             raise TypeError("expected the type as a str that is not empty, not ''")
         state = engine.local.state
         trigger = state.current if trigger_async_id is None else _lifetime_of(trigger_async_id)
         drain_between_turns(state)
         self._whence_stores = current_stores()
         self._whence_inside: list[None] = []
-        self._whence_lifetime = engine.create(state, type_named(type), self, trigger, 2)
-        self._whence_token = None if require_manual_destroy else engine.Token(self._whence_lifetime)
+        lifetime = self._whence_lifetime = engine.born(state, type_named(name), trigger, 2)
+        self._whence_token = None if require_manual_destroy else engine.Token(lifetime)
+        engine.announce(state, lifetime, self)
 
     def async_id(self) -> int:
         """Its id, which never changes."""
@@ -112,6 +115,7 @@ def _lifetime_of(async_id: Any) -> engine.Lifetime:
     """The lifetime with this id, or one that only has it: any number may be a trigger."""
     if not isinstance(async_id, int):
         raise TypeError(f"expected trigger_async_id as an int, not {async_id!r}")
+    async_id = int.__index__(async_id)
     if async_id < -1:
         raise ValueError(f"expected trigger_async_id to be -1 or more, not {async_id}")
     known = engine.open_lifetimes.get(async_id)

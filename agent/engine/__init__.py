@@ -9,9 +9,9 @@ meaning; everything else in whence reaches the engine through them, and only thr
   (the ThreadState), `new_async_id`, `restart_in_child`;
 - hooks: `enable`, `disable`, `on_first_and_last`, `want_instrumentation`, `instrumented`,
   `set_hook_error_policy`, `hook_error_policy`;
-- the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`,
-  `failed`, `describe`, `end_span`, `hide`, `make_root`, `open_scope`, `close_scope`; `Token`,
-  `drain_collected`, `forget_collected`;
+- the transitions of a resource, for cold surfaces: `create` (which is `born` and `announce`),
+  `enter`, `leave`, `resolve`, `end`, `failed`, `describe`, `end_span`, `hide`, `make_root`,
+  `open_scope`, `close_scope`; `Token`, `drain_collected`, `forget_collected`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `types`.
@@ -32,6 +32,8 @@ from .dispatch import (
 )
 from .events import (
     Token,
+    announce,
+    born,
     collected,
     create,
     drain_collected,
@@ -90,6 +92,8 @@ __all__ = [
     "Token",
     "Trace",
     "Tracer",
+    "announce",
+    "born",
     "clock",
     "close_scope",
     "collected",

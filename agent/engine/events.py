@@ -66,6 +66,14 @@ def create(
     depth: int = 1,
 ) -> Lifetime:
     """init: a resource exists, triggered by `trigger`, `depth` frames up or further."""
+    lifetime = born(state, row, trigger, depth + 1)
+    if listeners.init is not None:
+        emit_init(state, listeners.init, lifetime, resource)
+    return lifetime
+
+
+def born(state: ThreadState, row: ResourceType, trigger: Lifetime, depth: int = 1) -> Lifetime:
+    """What `create` does before it tells the hooks, for what must know its id by then."""
     if recorder.on:
         lifetime: Lifetime = begin(row, trigger, state, depth + 1)
     else:
@@ -76,9 +84,13 @@ def create(
         lifetime.open = True
         lifetime.created = 0
     lifetime.notify = listeners.destroy is not None
+    return lifetime
+
+
+def announce(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
+    """The rest of `create`: tell the hooks."""
     if listeners.init is not None:
         emit_init(state, listeners.init, lifetime, resource)
-    return lifetime
 
 
 def enter(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
