@@ -13,7 +13,7 @@ The rules:
 import sys
 from _thread import _local, get_ident
 from itertools import count
-from typing import NamedTuple
+from typing import Any
 
 from .lifetimes import Lifetime
 from .types import TOP_LEVEL, ResourceType
@@ -25,11 +25,16 @@ class TopLevelResource:
     """What `execution_async_resource()` gives outside of every callback; takes any attribute."""
 
 
-class MakingHandle(NamedTuple):
+class MakingHandle:
     """A patched loop method is about to build a Handle for `callback` that is of this type."""
 
-    type: ResourceType
-    callback: object
+    __slots__ = ("callback", "made", "type")
+
+    def __init__(self, type_: ResourceType, callback: object) -> None:
+        self.type = type_
+        self.callback = callback
+        self.made: Any = None
+        """The handle, once it is built: its registering may still fail."""
 
 
 class ThreadState:

@@ -194,6 +194,7 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
                 trigger = _settled(args[0]) or trigger
         elif state.making is not None and state.making.callback is callback:
             row = state.making.type
+            state.making.made = self
         if recorder.on:
             lifetime: Any = begin(row, trigger, state, 4)
         else:
