@@ -12,6 +12,7 @@ def start(settings: Settings) -> None:
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
     recorder.longest, recorder.longest_step = None, 0
+    recorder.inner, recorder.inner_step = None, 0
     recorder.on = True
     engine.want_instrumentation(True)
 

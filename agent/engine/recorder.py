@@ -31,6 +31,8 @@ class Recorder:
     """Whether the agent records, and how."""
 
     __slots__ = (
+        "inner",
+        "inner_step",
         "longest",
         "longest_step",
         "messages",
@@ -51,6 +53,9 @@ class Recorder:
         self.longest_step = 0
         """Nanoseconds that the longest callback or step so far held its loop."""
         self.longest: RecordedLifetime | None = None
+        self.inner: RecordedLifetime | None = None
+        """What held the loop last for about as long as that, and `inner_step` for how long."""
+        self.inner_step = 0
 
 
 recorder = Recorder()
@@ -132,36 +137,35 @@ def left(lifetime: RecordedLifetime) -> None:
     lifetime.scheduled = 0
     lifetime.run += step
     lifetime.steps += 1
-    if step > recorder.longest_step and lifetime.type.on_loop:
+    if step > recorder.longest_step * _NEARLY_ALL and lifetime.type.on_loop:
         note_longest(lifetime, step)
 
 
 def note_longest(lifetime: RecordedLifetime, step: int) -> None:
-    """The loop was never held for longer: by this, or by what took nearly all of it inside, such as
-    a request inside the step of its task."""
-    inner = recorder.longest
+    """The loop was hardly ever held for longer: by this, or by what took nearly all of it inside,
+    such as a request inside the step of its task."""
+    inner = recorder.inner
     if (
         inner is None
         or inner.entered < lifetime.entered
-        or recorder.longest_step < step * _NEARLY_ALL
+        or recorder.inner_step < step * _NEARLY_ALL
     ):
-        recorder.longest = lifetime
-    recorder.longest_step = step
+        inner = lifetime
+    recorder.inner, recorder.inner_step = inner, step
+    if step > recorder.longest_step:
+        recorder.longest, recorder.longest_step = inner, step
 
 
-def end_span(lifetime: SpanLifetime) -> RecordedLifetime:
-    """End a span here, and give the record with which its resource lives on.
+def end_span(lifetime: Lifetime) -> None:
+    """End the span of a lifetime here; its resource lives on, without one.
 
-    What that triggers belongs with the span, as before."""
-    rest = RecordedLifetime()
-    for field in (*Lifetime.__slots__, *RecordedLifetime.__slots__):
-        setattr(rest, field, getattr(lifetime, field, 0))
-    rest.transparent = True
-    rest.parent = lifetime
-    open_lifetimes[rest.async_id] = rest
-    lifetime.open = False
-    _finish_span(lifetime, DONE, clock())
-    return rest
+    What it triggers from now on is triggered by the span, as before."""
+    if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
+        record = lifetime.copy()
+        record.open = False
+        _finish_span(record, DONE, clock())
+        lifetime.transparent = True
+        lifetime.parent, lifetime.link = record, None
 
 
 def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:

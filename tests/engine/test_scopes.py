@@ -74,9 +74,15 @@ def test_a_scope_is_ready_while_another_task_holds_the_loop() -> None:
 
 
 def test_what_holds_the_loop_is_named_by_the_innermost_that_does() -> None:
-    lifetime = asyncio.run(serve(0.0, 0.02))
-    assert recorder.longest is lifetime
-    assert recorder.longest_step >= 20 * MILLISECOND
+    """Also if many hold it for about as long: the task's own share is then more than the difference
+    between two of them."""
+
+    async def main() -> list[SpanLifetime]:
+        return [await asyncio.create_task(serve(0.0, 0.01)) for _ in range(30)]
+
+    lifetimes = asyncio.run(main())
+    assert recorder.longest in lifetimes
+    assert recorder.longest_step >= 10 * MILLISECOND
 
 
 def test_a_job_that_takes_long_holds_no_loop() -> None:
