@@ -12,13 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import get_terminal_size
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from whence.exporters.tree import Row, render, rows_of_request, trees_of
+from whence.exporters.tree import WIDTH, Row, render, rows_of_request, trees_of
 
 SHOP = Path(__file__).with_name("shop")
+COMPOSE = SHOP.parent.parent / "docker-compose.yml"
+"""In a checkout."""
 COLLECTOR = "http://localhost:4318"
+JAEGER = "http://localhost:16686/search?service=shop"
 
 _GRACE = 30.0
 """Seconds that the shop may take to open and close."""
@@ -65,26 +69,28 @@ def _read_options(words: Sequence[str]) -> argparse.Namespace:
 
 def _demonstrate(seconds: float, load: int) -> None:
     if find_spec("aiohttp") is None:
-        raise Failed("expected aiohttp, which the shop is built on; get it by: pip install aiohttp")
+        raise Failed(
+            "expected aiohttp, which the shop is built on; to get it: pip install 'whence[demo]'"
+        )
     program = [_as_typed_here(SHOP), "--load", str(load)]
     print(f"A shop and {load} customers, for {seconds:g} s:  whence run {' '.join(program)}\n")
     with TemporaryDirectory(prefix="whence-demo-") as folder:
         file = Path(folder, "spans.jsonl")
-        has_collector = _answers(COLLECTOR)
+        has_collector = takes_spans(COLLECTOR)
         _run_shop(file, seconds, load, has_collector)
         print()
         _print_trees(_requests(file))
     print(_LEGEND)
+    print(f"What is wrong with the shop stands in {_as_typed_here(SHOP / '__init__.py')}.")
     if has_collector:
-        print(f"The same spans went to {COLLECTOR}, as service shop.")
+        print(f"The same spans went to {COLLECTOR}, as service shop; in Jaeger: {JAEGER}")
     else:
-        print("The same in Jaeger, at http://localhost:16686/search?service=shop:")
-        print(f"  docker compose up -d && whence run {' '.join(program)}")
-    print(f"What is wrong with the shop: {_as_typed_here(SHOP / '__init__.py')}")
+        print(f"To see the same in Jaeger ({JAEGER}):")
+        print(f"  {_start_of_jaeger()}\n  whence run {' '.join(program)}")
 
 
-def _answers(endpoint: str) -> bool:
-    """Whether a collector takes spans there, as it must take none at all."""
+def takes_spans(endpoint: str) -> bool:
+    """Whether a collector answers there; it is sent a request without any span."""
     host = endpoint.removeprefix("http://")
     connection = HTTPConnection(host, timeout=1)
     try:
@@ -131,7 +137,7 @@ def _wait(shop: subprocess.Popen[bytes], timeout: float) -> int:
 
 
 def _requests(file: Path) -> dict[str, list[list[Row]]]:
-    """The traces of requests by route, those first that took longest."""
+    """The traces of requests by route; the slowest request and the slowest route first."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     rows = [_shortened(row) for line in lines for row in rows_of_request(line)]
     routes: dict[str, list[list[Row]]] = {}
@@ -143,7 +149,7 @@ def _requests(file: Path) -> dict[str, list[list[Row]]]:
         raise Failed("expected spans of requests, but there are none")
     for trees in routes.values():
         trees.sort(key=lambda tree: -_root(tree).duration)
-    return routes
+    return dict(sorted(routes.items(), key=lambda route: -_root(route[1][0]).duration))
 
 
 def _root(tree: Iterable[Row]) -> Row:
@@ -151,29 +157,37 @@ def _root(tree: Iterable[Row]) -> Row:
 
 
 def _print_trees(routes: Mapping[str, Sequence[list[Row]]]) -> None:
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for route, trees in routes.items():
         typical = median(_root(tree).duration for tree in trees) / 1e6
-        print(f"The slowest of {len(trees)} {route}; typically {typical:.1f} ms")
-        print(render(trees[0], colour=colour) + "\n")
-        failed = next((tree for tree in trees if any(row.error for row in tree)), None)
-        if failed is not None and failed is not trees[0]:
-            print(f"The slowest {route} that failed")
-            print(render(failed, colour=colour) + "\n")
+        _print_tree(f"The slowest of {len(trees)} {route}; typically {typical:.1f} ms", trees[0])
+        failed = next((tree for tree in trees if _root(tree).error), trees[0])
+        if failed is not trees[0]:
+            _print_tree(f"The slowest {route} that failed", failed)
+
+
+def _print_tree(heading: str, tree: Sequence[Row]) -> None:
+    columns, colour = WIDTH, False
+    if sys.stdout.isatty():
+        columns = get_terminal_size().columns
+        colour = not os.environ.get("NO_COLOR")
+    print(f"\x1b[1m{heading}\x1b[0m" if colour else heading)
+    print(render(tree, colour=colour, columns=columns) + "\n")
 
 
 def _shortened(row: Row) -> Row:
-    """With the name of its file as short as people say it: from the shop's folder, or from the
-    library's."""
+    """With the name of its file as people say it: `shop/pages.py`."""
     path = row.attributes.get("code.file.path")
     if not path:
         return row
-    file = Path(path)
-    if file.is_relative_to(SHOP):
-        short = file.relative_to(SHOP.parent)
-    else:
-        short = Path(*file.parts[-2:])
-    return row._replace(attributes={**row.attributes, "code.file.path": str(short)})
+    short = os.path.join(*Path(path).parts[-2:])
+    return row._replace(attributes={**row.attributes, "code.file.path": short})
+
+
+def _start_of_jaeger() -> str:
+    if not COMPOSE.exists():
+        return "start Jaeger, or anything else that takes OTLP on port 4318"
+    file = _as_typed_here(COMPOSE)
+    return "docker compose up -d" if file == COMPOSE.name else f"docker compose -f {file} up -d"
 
 
 def _as_typed_here(path: Path) -> str:

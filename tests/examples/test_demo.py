@@ -1,0 +1,177 @@
+"""The command `whence demo`, end to end: from a checkout, from a wheel, and with a collector."""
+
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from launching import Launcher
+from whence.examples import demo
+
+ROUTES = (
+    "GET /search",
+    "GET /items/{id}",
+    "POST /checkout",
+    "GET /invoices/{order}",
+    "GET /report",
+)
+_TIME = r" +(?:-|[\d.]+ (?:µs|ms|s))"
+SPAN = re.compile(rf"(?P<name>\S.*?){_TIME * 4}(?:  (?P<site>\S+:\d+))?(?:  .*)?")
+
+
+def tree(heading: str, out: str) -> list[re.Match[str]]:
+    """The spans of the tree that is printed under the line that begins so."""
+    lines = iter(out.splitlines())
+    assert any(line.startswith(heading) for line in lines), f"no {heading!r} in\n{out}"
+    assert next(lines).split() == ["total", "run", "ready", "wait"]
+    block = [next(lines)]
+    while line := next(lines):
+        block.append(line)
+    return [span for line in block if (span := SPAN.fullmatch(line))]
+
+
+def slowest(route: str, out: str) -> list[re.Match[str]]:
+    heading = re.search(rf"^The slowest of \d+ {re.escape(route)};.*$", out, re.MULTILINE)
+    assert heading is not None, f"no {route} in\n{out}"
+    return tree(heading[0], out)
+
+
+def test_it_prints_the_slowest_request_of_each_route(launch: Launcher) -> None:
+    began = time.monotonic()
+    ended = launch(*launch.whence, "demo", "--seconds", "2", cwd=demo.SHOP.parent.parent)
+    assert ended.code == 0, ended
+    assert time.monotonic() - began < 20
+    for route in ROUTES:
+        root, *below = slowest(route, ended.out)
+        assert root["name"] == route
+        assert re.fullmatch(r"shop/pages\.py:\d+", root["site"])
+        assert all(span["name"].startswith(("├─ ", "└─ ", "│  ", "   ")) for span in below)
+    asked = [span for span in slowest("GET /search", ended.out) if "task ask_ware" in span["name"]]
+    assert [re.sub(r":\d+", "", span["site"]) for span in asked] == ["shop/warehouses.py"] * 3
+    assert "BankUnreachable: no answer to a payment" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 100
+    assert "\x1b" not in ended.out
+
+
+def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
+    ended = launch(*launch.whence, "demo", "--seconds", "1", "--load", "1")
+    assert ended.code == 0, ended
+    assert "customers: " in ended.out
+    start, summary, *where = ended.err.splitlines()
+    assert re.match(r"whence \S+  pid \d+  .*  service=shop  ", start)
+    assert re.match(r"whence: [\d ]+ resources, 1 still open, ", summary)
+    assert re.search(r"worst block \d+ ms shop/pages\.py:\d+ \(GET /report\)$", summary)
+    assert any(line.split()[:2] == ["open", "thread"] for line in where)
+
+
+def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
+    ended = launch(*launch.whence, "demo", "--seconds", "1", cwd=demo.SHOP.parent.parent)
+    compose, run = ended.out.splitlines()[-2:]
+    assert compose == "  docker compose up -d"
+    assert run == "  whence run examples/shop --load 4"
+
+
+def test_the_users_settings_are_for_other_programs(launch: Launcher) -> None:
+    settings = {"WHENCE_DISABLED": "1", "OTEL_TRACES_SAMPLER": "always_off", "WHENCE_SLOW": "x"}
+    ended = launch(*launch.whence, "demo", "--seconds", "1", env=settings)
+    assert ended.code == 0, ended
+    assert slowest("GET /search", ended.out)
+
+
+def test_an_installed_whence_brings_the_shop_along(launch: Launcher, wheel: Path) -> None:
+    installed = launch.folder / "installed"
+    zipfile.ZipFile(wheel).extractall(installed)
+    path = {"PYTHONPATH": str(installed)}
+    ended = launch(*launch.whence, "demo", "--seconds", "1", env=path)
+    assert ended.code == 0, ended
+    assert "whence run installed/whence/examples/shop --load 4" in ended.out
+    assert re.fullmatch(r"shop/pages\.py:\d+", slowest("GET /items/{id}", ended.out)[0]["site"])
+    assert "shop/pages.py" in ended.err
+
+
+def test_without_aiohttp_it_says_so_in_one_line(launch: Launcher, tmp_path: Path) -> None:
+    hide = f"import sys; sys.modules['aiohttp'] = None; sys.argv[0] = {str(tmp_path)!r}; "
+    ended = launch(
+        launch.python, "-c", hide + "from whence.cli import main; sys.exit(main(['demo']))"
+    )
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "whence demo: expected aiohttp, which the shop is built on; "
+        "to get it: pip install 'whence[demo]'\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["--seconds", "0"], ["--load", "101"], ["--load", "0"]])
+def test_a_wrong_option_is_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        demo.main(words)
+    assert exit.value.code == 2
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert complaint.startswith(f"whence demo: error: {words[0]}: expected ")
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes spans over HTTP, and keeps what it was sent; or refuses them."""
+
+    daemon_threads = True
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.bodies: list[bytes] = []
+        super().__init__(("localhost", 0), _Answer)
+        self.endpoint = f"http://localhost:{self.server_address[1]}"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/traces":
+            self.server.bodies.append(body)
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Not on the tests' stderr."""
+
+
+@pytest.fixture
+def collector(request: pytest.FixtureRequest) -> Iterator[Collector]:
+    with Collector(request.param) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("collector", [200], indirect=True)
+def test_a_collector_that_answers_gets_the_spans_too(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "COLLECTOR", collector.endpoint)
+    assert demo.main(["--seconds", "1"]) == 0
+    out, err = capfd.readouterr()
+    assert slowest("GET /report", out)
+    assert f"The same spans went to {collector.endpoint}, as service shop" in out
+    assert f"otlp {collector.endpoint}" in err
+    assert b"GET /report" in b"".join(collector.bodies)
+
+
+@pytest.mark.parametrize("collector", [404], indirect=True)
+def test_what_answers_but_takes_no_spans_is_no_collector(collector: Collector) -> None:
+    assert not demo.takes_spans(collector.endpoint)
+    assert collector.bodies == [b""]
+
+
+def test_where_nobody_listens_is_no_collector() -> None:
+    with Collector(200) as closed:
+        endpoint = closed.endpoint
+    assert not demo.takes_spans(endpoint)
