@@ -200,7 +200,8 @@ def test_how_functions_show_themselves(undisturbed: Undisturbed) -> None:
             )
         bound.close()
         for cls in (asyncio.Future, asyncio.Task, asyncio.Handle, asyncio.TimerHandle):
-            print(cls, cls.__name__, cls.__qualname__, cls.__module__, cls.__doc__, isinstance(cls, type))
+            print(cls, cls.__name__, cls.__qualname__, cls.__module__, cls.__doc__)
+            print(isinstance(cls, type))
         """,
         *("create_connection", "True True True", "(self, data: bytes) -> None", "What came."),
     )

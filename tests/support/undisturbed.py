@@ -41,7 +41,7 @@ _ATTACHED = {"WHENCE_ATTACH": "1", "WHENCE_EXPORT": "none", "WHENCE_ON_EXIT": "n
 
 _VARIES = (
     (re.compile(r"0x[0-9a-f]+"), "0x"),
-    (re.compile(r"(pid=|port=|fd=|'127\.0\.0\.1', )\d+"), r"\1N"),
+    (re.compile(r"(pid=|port=|fd=|connected to 127\.0\.0\.1:|'127\.0\.0\.1', )\d+"), r"\1N"),
     (re.compile(r"started \d+"), "started N"),
     (re.compile(r"when=\d+\.\d+"), "when=N"),
     (re.compile(r"took \d+\.\d+ seconds"), "took N seconds"),
