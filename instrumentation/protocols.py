@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import ref
 
-from whence.engine import CLOSED, Lifetime, end, enter, leave, local
+from whence.engine import CLOSED, Lifetime, end, end_span, enter, leave, local
 
 from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
@@ -33,10 +33,12 @@ CALLBACKS = (
 class Connection:
     """What a protocol's callbacks run as."""
 
-    __slots__ = ("lifetime", "lost", "transport")
+    __slots__ = ("connects", "lifetime", "lost", "transport")
 
     def __init__(self, lifetime: Lifetime, transport: Any, protocol: object) -> None:
         self.lifetime = lifetime
+        self.connects = False
+        """The program opened it: its span is the connecting."""
         key = id(protocol)
 
         def collected(_: object) -> None:
@@ -76,6 +78,11 @@ def disconnect(lifetime: Lifetime, protocol: object) -> None:
         del connections[id(protocol)]
 
 
+def is_told_of_the_beginning(protocol: object) -> bool:
+    """Whether this protocol's `connection_made` ends the span of connecting."""
+    return is_patched(getattr(type(protocol), "connection_made", None))
+
+
 def is_told_of_the_end(protocol: object) -> bool:
     """Whether this protocol's `connection_lost` ends its connection."""
     return is_patched(getattr(type(protocol), "connection_lost", None))
@@ -96,7 +103,7 @@ def see(patches: Patches, protocol: object) -> None:
 def _patch(patches: Patches, cls: type, owner: type, name: str, callback: Any) -> None:
     if is_patched(callback):
         return
-    patched = (_losing if name == "connection_lost" else _as_transport)(callback)
+    patched = _BY_NAME.get(name, _as_transport)(callback)
     # A class made in C or Cython takes no patch; one derived from it does.
     if not patches.replace(owner, name, patched):
         patches.replace(cls, name, patched)
@@ -146,3 +153,26 @@ def _losing(callback: Any) -> Callable[..., Any]:
             del self, args, kwargs
 
     return connection_lost
+
+
+def _making(callback: Any) -> Callable[..., Any]:
+    """`connection_made`, with which connecting is over."""
+    run = _as_transport(callback)
+
+    @looks_like(callback)
+    def connection_made(self: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = connections.get(id(self))
+        try:
+            return run(self, *args, **kwargs)
+        except BaseException as error:
+            leave_traceback(error)
+            raise
+        finally:
+            if connection is not None and connection.connects:
+                end_span(connection.lifetime)
+            del self, args, kwargs
+
+    return connection_made
+
+
+_BY_NAME = {"connection_made": _making, "connection_lost": _losing}

@@ -14,11 +14,22 @@ from types import CodeType
 from typing import Any
 from weakref import ref
 
-from whence.engine import CLOSED, Lifetime, SpanLifetime, Token, clock, create, end, hide, local
+from whence.engine import (
+    CLOSED,
+    Lifetime,
+    SpanLifetime,
+    Token,
+    clock,
+    create,
+    end,
+    end_span,
+    hide,
+    local,
+)
 from whence.engine.types import DATAGRAM_TRANSPORT, TRANSPORT
 
 from .patching import Patches
-from .protocols import connect, connections, disconnect, see, stack
+from .protocols import connect, connections, disconnect, is_told_of_the_beginning, see, stack
 
 try:
     from asyncio import unix_events
@@ -108,6 +119,8 @@ def _init(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> None:
         _describe(lifetime, transport, server)
     transport._whence = Token(lifetime)
     _talk(lifetime, transport, transport._protocol)
+    if isinstance(lifetime, SpanLifetime) and lifetime.name == "connect":
+        _connected(lifetime, transport._protocol)
 
 
 def _describe(lifetime: SpanLifetime, transport: Any, server: Any) -> None:
@@ -123,6 +136,16 @@ def _describe(lifetime: SpanLifetime, transport: Any, server: Any) -> None:
             task = local.state.current
             lifetime.created = max(since, task.created)
             lifetime.attributes = {"kind": "client"}
+
+
+def _connected(lifetime: SpanLifetime, protocol: object) -> None:
+    """The span ends when the program's protocol is told; at once, if it does not want to be."""
+    *_, told = stack(protocol)
+    connection = connections.get(id(told))
+    if connection is not None and is_told_of_the_beginning(told):
+        connection.connects = True
+    else:
+        end_span(lifetime)
 
 
 def _talk(lifetime: Lifetime, transport: Any, protocol: object) -> None:
