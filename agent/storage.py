@@ -39,8 +39,9 @@ def call_with(stores: Stores, fn: Callable[..., R], args: Any, kwargs: Any) -> R
 
 def _call_or_await_with(stores: Stores, fn: Callable[..., R], args: Any, kwargs: Any) -> R:
     result = call_with(stores, fn, args, kwargs)
-    if isinstance(result, Coroutine):
-        return cast(R, _StoredCoroutine(result, stores))
+    # By its type: to ask the object itself would run the code of any proxy.
+    if issubclass(type(result), Coroutine):
+        return cast(R, _StoredCoroutine(cast("Coroutine[Any, Any, Any]", result), stores))
     return result
 
 
@@ -79,6 +80,9 @@ class _StoredCoroutine(Coroutine[Any, Any, Any]):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
 
 class AsyncLocalStorage(Generic[T]):
