@@ -291,10 +291,12 @@ class Sender:
             for destination in self.destinations:
                 destination.start(self.settings)
             self._loading = False
+            _stay_unlisted()
 
     def _export(self, batch: "list[SpanLifetime]") -> None:
         for destination in self.destinations:
             destination.export(batch)
+        _stay_unlisted()
 
     def _export_last(self, batch: "list[SpanLifetime]") -> None:
         if batch:
@@ -388,6 +390,19 @@ def _flush_at_end_of_multiprocessing_child() -> None:
     if util is not None:
         # First it clears what the parent had registered; what is registered here runs after that.
         util.register_after_fork(_sender, lambda _: util.Finalize(None, stop, exitpriority=-1))
+
+
+def _stay_unlisted() -> None:
+    """Take this thread off the list that `threading` keeps.
+
+    gRPC, and logging, ask for the current thread, and for one that it did not start `threading` then
+    makes up a dummy, which the program would find among its own."""
+    threading = sys.modules.get("threading")
+    listed = getattr(threading, "_active", None)
+    if listed is not None:
+        ident = get_ident()
+        if isinstance(listed.get(ident), threading._DummyThread):  # type: ignore[union-attr]
+            listed.pop(ident, None)
 
 
 def _wait_for_end_of_thread(native_id: int) -> None:

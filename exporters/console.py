@@ -11,7 +11,7 @@ from whence.exporting import Taken
 from whence.report import say
 
 from .spans import Span, SpanMaker, span_maker
-from .tree import render, row_of_span
+from .tree import WIDTH, render, row_of_span
 
 MOST_HELD = 10_000
 """Spans of traces that are not complete; beyond that the oldest trace is printed as it is."""
@@ -72,15 +72,24 @@ class ConsoleExporter:
     def _print(self, trace: Trace) -> None:
         spans = self._trees.pop(trace).spans
         self._held -= len(spans)
-        say(render([row_of_span(span) for span in spans], colour=_wants_colour()) + "\n")
+        rows = [row_of_span(span) for span in spans]
+        columns = _columns_of_terminal()
+        colour = columns is not None and _wants_colour()
+        say(render(rows, colour=colour, columns=columns or WIDTH) + "\n")
+
+
+def _columns_of_terminal() -> int | None:
+    """The width of the terminal that stderr is; None if it is none."""
+    stream = sys.__stderr__
+    if stream is None:
+        return None
+    try:
+        # 0 of a terminal that does not know, as under some CI systems.
+        return os.get_terminal_size(stream.fileno()).columns or WIDTH
+    except (OSError, ValueError):
+        return None
 
 
 def _wants_colour() -> bool:
-    """On a terminal, unless NO_COLOR (https://no-color.org) or a dumb one says otherwise."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    stream = sys.__stderr__
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:
-        return False
+    """Unless NO_COLOR (https://no-color.org) or a dumb terminal says otherwise."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
