@@ -27,6 +27,9 @@ CALLBACKS = (
     "resume_writing",
     "datagram_received",
     "error_received",
+    "pipe_data_received",
+    "pipe_connection_lost",
+    "process_exited",
 )
 
 
@@ -43,16 +46,26 @@ class Connection:
 
         def collected(_: object) -> None:
             """The transport is gone, and was never told that its connection is lost."""
-            if connections.get(key) is self:
-                del connections[key]
+            # Not of `self`, or it would be a cycle.
+            _disconnect(lifetime, key)
 
         self.transport: Callable[[], object] = ref(transport, collected)
         self.lost = False
         """The transport is lost already, and its end waits for this protocol to be told."""
 
+    def told(self, protocol: object) -> None:
+        """The protocol has been told of an end, of the connection or of a process."""
+        if self.lost:
+            disconnect(self.lifetime, protocol)
+            end(local.state, self.lifetime, CLOSED)
+
 
 connections: dict[int, Connection] = {}
 """Address of a protocol -> its connection."""
+
+arriving: dict[int, Callable[[Any, Any], None]] = {}
+"""Address of a protocol -> what to call with it and with the transport that its `connection_made`
+is given, by a loop that shows no transport before; it takes the entry out."""
 
 
 def stack(protocol: object) -> Iterator[object]:
@@ -73,9 +86,13 @@ def connect(lifetime: Lifetime, transport: Any, protocol: object) -> None:
 
 def disconnect(lifetime: Lifetime, protocol: object) -> None:
     """Have them run as whatever calls them; nothing if they run as another transport's already."""
-    connection = connections.get(id(protocol))
+    _disconnect(lifetime, id(protocol))
+
+
+def _disconnect(lifetime: Lifetime, key: int) -> None:
+    connection = connections.get(key)
     if connection is not None and connection.lifetime is lifetime:
-        del connections[id(protocol)]
+        del connections[key]
 
 
 def is_told_of_the_beginning(protocol: object) -> bool:
@@ -88,14 +105,16 @@ def is_told_of_the_end(protocol: object) -> bool:
     return is_patched(getattr(type(protocol), "connection_lost", None))
 
 
-def see(patches: Patches, protocol: object) -> None:
-    """Patch the callbacks of this protocol's class, each where it is defined."""
+def see(patches: Patches, protocol: object, even_default: tuple[str, ...] = ()) -> None:
+    """Patch the callbacks of this protocol's class, each where it is defined; asyncio's own, which
+    do nothing, only if they are named."""
     for name in CALLBACKS:
         for owner in type(protocol).__mro__:
             callback = vars(owner).get(name)
             if callback is None:
                 continue
-            if owner.__module__ != protocols.__name__ and is_method(callback):
+            is_default = owner.__module__ == protocols.__name__
+            if is_method(callback) and (not is_default or name in even_default):
                 _patch(patches, type(protocol), owner, name, callback)
             break
 
@@ -113,8 +132,9 @@ def _as_transport(callback: Any) -> Callable[..., Any]:
     connection_of = connections.get
     call = calling(callback)
 
+    # By this name it is known to run a callback: beyond it, nothing has created what it creates.
     @looks_like(callback)
-    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def _run(self: Any, *args: Any, **kwargs: Any) -> Any:
         connection = connection_of(id(self))
         state = local.state
         previous, lifetime = state.current, None
@@ -131,28 +151,30 @@ def _as_transport(callback: Any) -> Callable[..., Any]:
                 leave(state, lifetime, previous)
             del self, args, kwargs
 
-    return run
+    return _run
 
 
-def _losing(callback: Any) -> Callable[..., Any]:
+def _ending(callback: Any) -> Callable[..., Any]:
     """`connection_lost`, which over TLS comes a turn after the transport's own end."""
     run = _as_transport(callback)
 
     @looks_like(callback)
-    def connection_lost(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def tell_the_end(self: Any, *args: Any, **kwargs: Any) -> Any:
         connection = connections.get(id(self))
+        if connection is not None and connection.lifetime is local.state.current:
+            # The protocol tells itself, or a method that this one overrides.
+            connection = None
         try:
             return run(self, *args, **kwargs)
         except BaseException as error:
             leave_traceback(error)
             raise
         finally:
-            if connection is not None and connection.lost:
-                disconnect(connection.lifetime, self)
-                end(local.state, connection.lifetime, CLOSED)
+            if connection is not None:
+                connection.told(self)
             del self, args, kwargs
 
-    return connection_lost
+    return tell_the_end
 
 
 def _making(callback: Any) -> Callable[..., Any]:
@@ -161,6 +183,9 @@ def _making(callback: Any) -> Callable[..., Any]:
 
     @looks_like(callback)
     def connection_made(self: Any, *args: Any, **kwargs: Any) -> Any:
+        arrive = arriving.get(id(self))
+        if arrive is not None:
+            arrive(self, args[0] if args else kwargs.get("transport"))
         connection = connections.get(id(self))
         try:
             return run(self, *args, **kwargs)
@@ -170,9 +195,13 @@ def _making(callback: Any) -> Callable[..., Any]:
         finally:
             if connection is not None and connection.connects:
                 end_span(connection.lifetime)
-            del self, args, kwargs
+            del self, args, kwargs, arrive
 
     return connection_made
 
 
-_BY_NAME = {"connection_made": _making, "connection_lost": _losing}
+_BY_NAME = {
+    "connection_made": _making,
+    "connection_lost": _ending,
+    "process_exited": _ending,
+}
