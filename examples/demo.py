@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import get_terminal_size
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import mkstemp
 
 from whence.exporters.tree import WIDTH, Row, render, rows_of_request, trees_of
 
@@ -74,14 +74,16 @@ def _demonstrate(seconds: float, load: int) -> None:
         )
     program = [_as_typed_here(SHOP), "--load", str(load)]
     print(f"A shop and {load} customers, for {seconds:g} s:  whence run {' '.join(program)}\n")
-    with TemporaryDirectory(prefix="whence-demo-") as folder:
-        file = Path(folder, "spans.jsonl")
-        has_collector = takes_spans(COLLECTOR)
-        _run_shop(file, seconds, load, has_collector)
-        print()
-        _print_trees(_requests(file))
+    has_collector = takes_spans(COLLECTOR)
+    # It stays: what the agent says at the end names it as a place to look.
+    descriptor, file = mkstemp(prefix="whence-demo-", suffix=".jsonl")
+    os.close(descriptor)
+    _run_shop(file, seconds, load, has_collector)
+    print()
+    _print_trees(_requests(file))
     print(_LEGEND)
     print(f"What is wrong with the shop stands in {_as_typed_here(SHOP / '__init__.py')}.")
+    print(f"All spans stand in {file}, as OTLP in JSON.")
     if has_collector:
         print(f"The same spans went to {COLLECTOR}, as service shop; in Jaeger: {JAEGER}")
     else:
@@ -102,8 +104,8 @@ def takes_spans(endpoint: str) -> bool:
         connection.close()
 
 
-def _run_shop(file: Path, seconds: float, load: int, has_collector: bool) -> None:
-    exports = ["--export", "file", "-o", str(file)]
+def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> None:
+    exports = ["--export", "file", "-o", file]
     if has_collector:
         exports += ["--export", "otlp", "--endpoint", COLLECTOR]
     # The customers are what the shop is measured with, not what is measured.
@@ -136,9 +138,9 @@ def _wait(shop: subprocess.Popen[bytes], timeout: float) -> int:
         raise Failed(f"expected the shop to be closed within {timeout:g} s; it was ended") from None
 
 
-def _requests(file: Path) -> dict[str, list[list[Row]]]:
+def _requests(file: str) -> dict[str, list[list[Row]]]:
     """The traces of requests by route; the slowest request and the slowest route first."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
     rows = [_shortened(row) for line in lines for row in rows_of_request(line)]
     routes: dict[str, list[list[Row]]] = {}
     for tree in trees_of(rows):

@@ -1,6 +1,7 @@
 """The command `whence demo`, end to end: from a checkout, from a wheel, and with a collector."""
 
 import re
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -20,8 +21,16 @@ ROUTES = (
     "GET /invoices/{order}",
     "GET /report",
 )
+CHECKOUT = demo.SHOP.parent.parent
 _TIME = r" +(?:-|[\d.]+ (?:µs|ms|s))"
 SPAN = re.compile(rf"(?P<name>\S.*?){_TIME * 4}(?:  (?P<site>\S+:\d+))?(?:  .*)?")
+
+
+@pytest.fixture(autouse=True)
+def temporary_files_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo leaves its file behind."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def tree(heading: str, out: str) -> list[re.Match[str]]:
@@ -43,7 +52,7 @@ def slowest(route: str, out: str) -> list[re.Match[str]]:
 
 def test_it_prints_the_slowest_request_of_each_route(launch: Launcher) -> None:
     began = time.monotonic()
-    ended = launch(*launch.whence, "demo", "--seconds", "2", cwd=demo.SHOP.parent.parent)
+    ended = launch(*launch.whence, "demo", "--seconds", "2", cwd=CHECKOUT)
     assert ended.code == 0, ended
     assert time.monotonic() - began < 20
     for route in ROUTES:
@@ -54,6 +63,10 @@ def test_it_prints_the_slowest_request_of_each_route(launch: Launcher) -> None:
     asked = [span for span in slowest("GET /search", ended.out) if "task ask_ware" in span["name"]]
     assert [re.sub(r":\d+", "", span["site"]) for span in asked] == ["shop/warehouses.py"] * 3
     assert "BankUnreachable: no answer to a payment" in ended.out
+    (file,) = re.findall(r"^All spans stand in (.*), as OTLP in JSON\.$", ended.out, re.MULTILINE)
+    assert Path(file).parent == launch.folder
+    assert f"file  {file}\n" in ended.err
+    assert "GET /search" in Path(file).read_text(encoding="utf-8")
     assert max(map(len, ended.out.splitlines())) <= 100
     assert "\x1b" not in ended.out
 
@@ -70,7 +83,7 @@ def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
 
 
 def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
-    ended = launch(*launch.whence, "demo", "--seconds", "1", cwd=demo.SHOP.parent.parent)
+    ended = launch(*launch.whence, "demo", "--seconds", "1", cwd=CHECKOUT)
     compose, run = ended.out.splitlines()[-2:]
     assert compose == "  docker compose up -d"
     assert run == "  whence run examples/shop --load 4"
