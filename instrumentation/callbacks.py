@@ -4,7 +4,7 @@ from asyncio import events, selector_events
 from collections.abc import Callable
 from typing import Any
 
-from whence.engine import CLOSED, MakingHandle, end, local
+from whence.engine import CANCELLED, CLOSED, MakingHandle, end, local
 from whence.engine.handles import Handle, TimerHandle
 from whence.engine.types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
@@ -38,15 +38,19 @@ def _registering(row: ResourceType, original: Callable[..., Any]) -> Callable[..
     def register(self: Any, *args: Any, **kwargs: Any) -> Any:
         state = local.state
         callback = args[1] if len(args) > 1 else kwargs.get("callback")
-        outer, state.making = state.making, MakingHandle(row, callback)
+        outer, making = state.making, MakingHandle(row, callback)
+        state.making = making
         try:
             return original(self, *args, **kwargs)
         except BaseException as error:
+            if making.made is not None:
+                # Built before the descriptor or signal was refused, and never to be used.
+                end(state, making.made._lifetime, CANCELLED)
             leave_traceback(error)
             raise
         finally:
             state.making = outer
-            del self, args, kwargs, callback
+            del self, args, kwargs, callback, making
 
     return register
 

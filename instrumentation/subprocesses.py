@@ -4,7 +4,7 @@ import os
 from asyncio import base_subprocess
 from typing import Any
 
-from whence.engine import DONE, FAILED, SpanLifetime, Token, clock, create, end, local
+from whence.engine import CLOSED, DONE, FAILED, SpanLifetime, Token, clock, create, end, local
 from whence.engine.types import PROCESS
 
 from .patching import Patches
@@ -50,3 +50,11 @@ def _process_exited(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> Non
     if isinstance(lifetime, SpanLifetime) and lifetime.attributes is not None:
         lifetime.attributes["process.exit.code"] = code
     end(local.state, lifetime, DONE if code == 0 else FAILED)
+    _end_what_nobody_settles(transport)
+
+
+def _end_what_nobody_settles(transport: Any) -> None:
+    """Asyncio makes a future for the end of a standard input, also where there is no pipe to it."""
+    lifetime = getattr(getattr(transport._protocol, "_stdin_closed", None), "_lifetime", None)
+    if lifetime is not None and 0 not in transport._pipes:
+        end(local.state, lifetime, CLOSED)
