@@ -66,11 +66,12 @@ from .lifetimes import (
     SpanLifetime,
 )
 from .parents import make_root
+from .places import Span, Trace
 from .recorder import clock, describe, end_span, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
 from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
-from .traces import Span, Trace, Tracer
+from .traces import Tracer
 
 __all__ = [
     "CANCELLED",

@@ -8,7 +8,6 @@ that re-arms itself), and no chain is longer than `MAX_DEPTH`.
 
 from types import CodeType
 
-from .lifetimes import Lifetime, RecordedLifetime
 from .sites import Site, site
 from .types import ResourceType
 
@@ -55,38 +54,31 @@ class Cause:
         return found
 
 
-def cause_of(trigger: Lifetime) -> Cause | None:
-    """The cause that everything `trigger` triggers is given; one object for all of it."""
-    if not isinstance(trigger, RecordedLifetime):
-        return None
-    if trigger.own_cause is None:
-        trigger.own_cause = _cause(trigger)
-    return trigger.own_cause
-
-
-def _cause(trigger: RecordedLifetime) -> Cause:
-    before = trigger.cause
+def hop(
+    async_id: int,
+    type_: ResourceType,
+    name: str | None,
+    code: CodeType | None,
+    lasti: int,
+    before: Cause | None,
+) -> Cause:
+    """A cause that follows on another; one with it, if it is the same thing over again."""
     repeats = 1
-    if (
-        before is not None
-        and before.code is trigger.code
-        and before.lasti == trigger.lasti
-        and before.type is trigger.type
-    ):
-        repeats = before.repeats + 1
-        before = before.cause
-    elif before is not None and before.depth >= MAX_DEPTH:
-        before = _cut(before)
-    cause = Cause(trigger.async_id, trigger.type, trigger.name, trigger.code, trigger.lasti, before)
+    if before is not None:
+        if before.code is code and before.lasti == lasti and before.type is type_:
+            repeats, before = before.repeats + 1, before.cause
+        elif before.depth >= MAX_DEPTH:
+            before = _cut(before)
+    cause = Cause(async_id, type_, name, code, lasti, before)
     cause.repeats = repeats
     return cause
 
 
 def _cut(cause: Cause) -> Cause:
     shorter: Cause | None = None
-    for hop in reversed(cause.chain()[:_KEPT_ON_CUT]):
-        copy = Cause(hop.async_id, hop.type, hop.name, hop.code, hop.lasti, shorter)
-        copy.repeats = hop.repeats
+    for old in reversed(cause.chain()[:_KEPT_ON_CUT]):
+        copy = Cause(old.async_id, old.type, old.name, old.code, old.lasti, shorter)
+        copy.repeats = old.repeats
         shorter = copy
     assert shorter is not None
     return shorter

@@ -10,13 +10,11 @@ for is only what is asked for.  A field that a class leaves out reads as its def
 
 from collections.abc import Callable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from .causes import Cause, hop
+from .places import Segments, Span
 from .types import ResourceType
-
-if TYPE_CHECKING:
-    from .causes import Cause
-    from .traces import Segments, Span
 
 DONE = "done"
 FAILED = "failed"
@@ -59,10 +57,14 @@ class Lifetime:
     created: int
     """0 if it is not recorded."""
 
-    cause: "Cause | None" = None
-    own_cause: "Cause | None" = None
+    cause: Cause | None = None
+    own_cause: Cause | None = None
     parent: "SpanLifetime | None" = None
     transparent = True
+
+    def as_cause(self) -> Cause | None:
+        """None: nothing is known of it."""
+        return None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.async_id} {self.type.name}>"
@@ -98,15 +100,23 @@ class RecordedLifetime(Lifetime):
     code: CodeType | None
     lasti: int
     """With `code`: where the program created it (`whence.engine.sites`)."""
-    cause: "Cause | None"
+    cause: Cause | None
     """What triggered it, as `own_cause` is what its children are triggered by."""
-    own_cause: "Cause | None"
+    own_cause: Cause | None
     parent: "SpanLifetime | None"
     """The nearest ancestor that may become a span; of a transparent one, its children's parent."""
     error: tuple[str, str] | None
     """Of a failure: exception type and message, formatted at once, so that no traceback is kept."""
 
     name: str | None = None
+
+    def as_cause(self) -> Cause | None:
+        """The cause that everything it triggers is given; one object for all of it."""
+        if self.own_cause is None:
+            self.own_cause = hop(
+                self.async_id, self.type, self.name, self.code, self.lasti, self.cause
+            )
+        return self.own_cause
 
 
 class SpanLifetime(RecordedLifetime):
@@ -138,7 +148,7 @@ class SpanLifetime(RecordedLifetime):
     """A child or a link of it is exported, so it must be."""
     fate: str | None
     """KEPT or DROPPED, once it has ended."""
-    span: "Span | None"
+    span: Span | None
     """Its place in a trace, given by the sender thread."""
     link: "SpanLifetime | Span | None"
     """What a root is linked to: what triggered it, or the segment that it continues."""
@@ -147,7 +157,7 @@ class SpanLifetime(RecordedLifetime):
     fire_and_forget: bool
     """It ended while something that it triggered was still open."""
     attributes: dict[str, Any] | None
-    segments: "Segments | None"
+    segments: Segments | None
 
     @property
     def wait(self) -> int:

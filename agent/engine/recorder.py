@@ -9,7 +9,6 @@ import sys
 from time import monotonic_ns
 from typing import Any
 
-from .causes import cause_of
 from .execution import ThreadState, new_async_id
 from .lifetimes import DONE, DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
 from .parents import adopt, forget_family, keep_family
@@ -82,7 +81,7 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
     lifetime.open = True
     lifetime.created = lifetime.scheduled = clock()
     lifetime.run = lifetime.ready = lifetime.steps = 0
-    lifetime.cause = trigger.own_cause or cause_of(trigger)
+    lifetime.cause = trigger.own_cause or trigger.as_cause()
     lifetime.own_cause = lifetime.error = None
     if recorder.sites:
         frame = sys._getframe(depth)

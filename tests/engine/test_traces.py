@@ -13,7 +13,8 @@ from whence.engine import (
     restart_in_child,
     ring,
 )
-from whence.engine.traces import MAX_COUNTED_NAMES, MAX_DEPTH, Span
+from whence.engine.places import Span
+from whence.engine.traces import MAX_COUNTED_NAMES, MAX_DEPTH
 from whence.engine.types import EXECUTOR_JOB, HANDLE, REQUEST
 
 SEGMENT = 60_000 * MS
