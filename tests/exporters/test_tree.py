@@ -1,6 +1,7 @@
 """Trees of text, compared line by line with what a person should see."""
 
 import os
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
@@ -27,12 +28,11 @@ def row(
     outcome: str = "done",
     error: str = "",
     trace: str = "t",
-    **attributes: Any,
+    more: Mapping[str, Any] = {},
 ) -> Row:
     """A span; times in milliseconds."""
-    attributes = {f"whence.{key}": value for key, value in attributes.items()}
-    attributes |= {"whence.run_time": run / 1e3, "whence.ready_time": ready / 1e3}
-    attributes |= {"whence.wait_time": wait / 1e3, "whence.outcome": outcome}
+    attributes = {**more, "whence.outcome": outcome, "whence.run_time": run / 1e3}
+    attributes |= {"whence.ready_time": ready / 1e3, "whence.wait_time": wait / 1e3}
     if where:
         path, _, line = where.rpartition(":")
         attributes |= {"code.file.path": path, "code.line.number": int(line)}
@@ -158,15 +158,13 @@ def test_children_are_not_alike_if_one_failed_has_children_or_was_made_elsewhere
 
 
 def test_what_was_too_much_for_the_trace_is_counted_on_its_parent() -> None:
-    full = row(
-        "task busy",
-        total=100,
-        run=100,
-        **{"counted.names": ["timer sleep", "task x"], "counted.numbers": [3417, 2]},
-        **{"counted.times": [1.2, 0.004]},
-    )
+    counted = {
+        "whence.counted.names": ["timer sleep", "task x"],
+        "whence.counted.numbers": [3417, 2],
+        "whence.counted.times": [1.2, 0.004],
+    }
     looks_like(
-        [full],
+        [row("task busy", run=100, more=counted)],
         """
         task busy             100.0 ms 100.0 ms        -        -
         ├─ + 3417 timer sleep   1.20 s
@@ -199,7 +197,7 @@ def test_a_span_whose_parent_is_elsewhere_says_so() -> None:
 
 def test_a_later_segment_of_a_long_life_says_which() -> None:
     looks_like(
-        [row("task main", run=1000, outcome="open", segment=1)],
+        [row("task main", run=1000, outcome="open", more={"whence.segment": 1})],
         "task main   1.00 s   1.00 s        -        -  segment 2 open",
     )
 
