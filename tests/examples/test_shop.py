@@ -263,11 +263,8 @@ class TestTraced:
         def made_at(row: Row) -> str:
             path = Path(row.attributes["code.file.path"])
             assert path.is_relative_to(SHOP)
-            return (
-                path.read_text(encoding="utf-8")
-                .splitlines()[row.attributes["code.line.number"] - 1]
-                .strip()
-            )
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return lines[int(row.attributes["code.line.number"]) - 1].strip()
 
         ask = made_at(traced.named("task ask_warehouse")[0])
         assert "group.create_task(ask_warehouse(name, items))" in ask
