@@ -1,0 +1,145 @@
+"""Whole programs, and their traces as somebody draws them who knows the programs."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from drawing import check_drawing, names_in
+from tracing import Tracing
+
+EVERYTHING = ("--min-duration", "0")
+
+
+def nested(*lines: str) -> str:
+    """The drawing of a chain, each under the one before."""
+    return "".join(f"{' ' * 4 * depth}{line}\n" for depth, line in enumerate(lines))
+
+
+DRAWINGS = {
+    "echo": """
+        task main
+            3 x task talk
+                connect  CLIENT
+        server  closed <- task main
+        3 x accept  closed <- server
+        3 x task echo  <- accept
+    """,
+    "mixture": f"""
+        task main
+            task compute
+                3 x executor digest
+            task convert
+                process {Path(sys.executable).name}
+            task tick
+                timer Event.set
+                timer sleep
+                timer timeout  cancelled
+            task consult
+                thread ask
+                    task answer
+                        timer sleep
+            task alarm
+                timer ring
+    """,
+    "jobs": """
+        task main
+            300 x task wait_for_job
+                executor job
+    """,
+    "worker": """
+        task main
+            task work  cancelled
+                3 x task deliver
+                    timer sleep
+            task order
+            2 x task order
+                timer sleep
+    """,
+    "periodic": """
+        task main
+            timer tick  PRODUCER
+                task poll  CONSUMER
+                    timer sleep
+                timer tick  CONSUMER
+                    task poll  CONSUMER
+                        timer sleep
+        3 x timer tick  PRODUCER <- timer tick
+            task poll  CONSUMER
+                timer sleep
+    """,
+    "forgotten": """
+        task main
+            task order  PRODUCER
+                task confirm
+                    timer sleep
+                2 x task notify  CONSUMER
+                    timer sleep
+    """,
+    "short_parent": """
+        task main
+            2 x task start_at_once  PRODUCER
+                task last  CONSUMER
+                    timer sleep
+            connect  CLIENT
+        server  closed <- task main
+        accept  closed <- server
+        task serve  PRODUCER <- accept
+            task last  CONSUMER
+                timer sleep
+    """,
+    "chain": nested("task main", "task link  PRODUCER", *["task link  CONSUMER"] * 47)
+    + nested("task link  CONSUMER <- task link", *["task link  CONSUMER"] * 11, "timer sleep"),
+}
+
+
+JOB_OUTLIVES = pytest.mark.xfail(strict=False, reason="a job is done after its result is there")
+LINK_LOST = pytest.mark.xfail(reason="a dropped root forgets what it was linked to")
+
+
+def each(**marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Once for each program."""
+    found = [pytest.param(name, marks=marks.get(name, ())) for name in DRAWINGS]
+    return pytest.mark.parametrize("program", found)
+
+
+@each(jobs=JOB_OUTLIVES, mixture=JOB_OUTLIVES)
+def test_everything_that_a_program_does_is_where_it_was_triggered(
+    program: str, traced: Tracing
+) -> None:
+    check_drawing(traced(program, *EVERYTHING), DRAWINGS[program])
+
+
+@each(short_parent=LINK_LOST, jobs=JOB_OUTLIVES, mixture=JOB_OUTLIVES)
+def test_what_is_left_without_the_short_ones_is_still_in_its_place(
+    program: str, traced: Tracing
+) -> None:
+    seen = Counter(span.name for span in traced(program))
+    assert seen <= names_in(DRAWINGS[program])
+
+
+def test_a_chain_of_short_tasks_is_as_deep_as_what_is_left_of_it(traced: Tracing) -> None:
+    check_drawing(
+        traced("chain", "--min-duration", "50"),
+        """
+        task main
+            task link
+                timer sleep
+    """,
+    )
+
+
+@LINK_LOST
+def test_what_a_short_task_started_belongs_to_what_had_started_that(traced: Tracing) -> None:
+    """Also where that is a connection: a new trace, but one that says where it comes from."""
+    check_drawing(
+        traced("short_parent", "--min-duration", "50"),
+        """
+        task main
+            2 x task last
+                timer sleep
+        server  closed <- task main
+        task last  <- server
+            timer sleep
+    """,
+    )

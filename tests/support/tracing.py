@@ -1,0 +1,50 @@
+"""Runs the programs of tests/e2e under `whence run`, with a receiver for their spans."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rules import EAR, Created, check_parents, check_spans, heard_in
+from seen import SeenSpan, spans_of
+
+from launching import Finished, Launcher
+from receivers import HttpReceiver
+
+PROGRAMS = Path(__file__).parent.parent / "e2e" / "programs"
+
+
+class Tracing:
+    """A folder, a receiver and an ear: what programs of one test share."""
+
+    def __init__(self, launch: Launcher, receiver: HttpReceiver) -> None:
+        self.launch = launch
+        self.receiver = receiver
+        launch.write("ear/sitecustomize.py", EAR)
+        self._folder = launch.folder / "ear"
+        self.env = {"PYTHONPATH": str(self._folder), "EAR": str(self._folder)}
+        """The variables with which a program's events are noted."""
+
+    def words(self, program: str, *options: str) -> list[str]:
+        """The command that runs a program and sends its spans here."""
+        endpoint = ["--endpoint", self.receiver.url]
+        return [*self.launch.whence, "run", *endpoint, *options, str(PROGRAMS / f"{program}.py")]
+
+    def __call__(self, program: str, *options: str) -> list[SeenSpan]:
+        """Run a program to its end; its spans, which are as the rules say."""
+        ran = self.launch(*self.words(program, *options), env=self.env)
+        return self.checked(ran)
+
+    def checked(self, ran: Finished, *, remote: Mapping[str, str] = {}) -> list[SeenSpan]:
+        """The spans of a program that has ended in peace, and are as the rules say.
+
+        `remote` says of roots that continue the span of another process, by name, which it is."""
+        assert ran.code == 0, ran.err
+        spans = spans_of(self.receiver.received.requests)
+        pids = {span.resource["process.pid"] for span in spans}
+        assert len(pids) == 1, f"spans of the processes {pids}"
+        check_spans(spans, remote=remote.values())
+        check_parents(spans, self.heard(pids.pop()), remote=remote)
+        return spans
+
+    def heard(self, pid: int) -> dict[int, Created]:
+        """What was created in a process that has ended."""
+        return heard_in(self._folder, pid)
