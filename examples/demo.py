@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
+from shlex import quote
 from shutil import get_terminal_size
 from statistics import median
 from tempfile import mkstemp
@@ -28,8 +30,10 @@ _GRACE = 30.0
 """Seconds that the shop may take to open and close."""
 
 _LEGEND = """\
-total = run + ready + wait.  run: it executed.  ready: it was due, but the event loop, or the pool
-of threads, was busy with something else.  wait: it waited for what is below it, or for others.
+total = run + ready + wait
+  run    it executed
+  ready  it was due, but the event loop, or the pool of threads, was busy with something else
+  wait   it waited for what is below it, or for others, and for the loop to notice that it was over
 """
 
 
@@ -40,6 +44,9 @@ class Failed(Exception):
 def main(words: Sequence[str]) -> int:
     """The command; gives the exit code."""
     options = _read_options(words)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that knows no box-drawing characters gets question marks.
+        sys.stdout.reconfigure(errors="replace")
     try:
         _demonstrate(options.seconds, options.load)
     except Failed as error:
@@ -72,8 +79,8 @@ def _demonstrate(seconds: float, load: int) -> None:
         raise Failed(
             "expected aiohttp, which the shop is built on; to get it: pip install 'whence[demo]'"
         )
-    program = [_as_typed_here(SHOP), "--load", str(load)]
-    print(f"A shop and {load} customers, for {seconds:g} s:  whence run {' '.join(program)}\n")
+    command = f"whence run --no-child {_as_typed_here(SHOP)} --load {load}"
+    print(f"A shop and its customers, for {seconds:g} s:  {command}\n")
     has_collector = takes_spans(COLLECTOR)
     # It stays: what the agent says at the end names it as a place to look.
     descriptor, file = mkstemp(prefix="whence-demo-", suffix=".jsonl")
@@ -88,7 +95,7 @@ def _demonstrate(seconds: float, load: int) -> None:
         print(f"The same spans went to {COLLECTOR}, as service shop; in Jaeger: {JAEGER}")
     else:
         print(f"To see the same in Jaeger ({JAEGER}):")
-        print(f"  {_start_of_jaeger()}\n  whence run {' '.join(program)}")
+        print(f"  {_start_of_jaeger()}\n  {command}")
 
 
 def takes_spans(endpoint: str) -> bool:
@@ -194,5 +201,5 @@ def _start_of_jaeger() -> str:
 
 def _as_typed_here(path: Path) -> str:
     """The path as the user would type it."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith(os.pardir) else relative
+    here = Path.cwd()
+    return quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -86,7 +86,7 @@ def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
     ended = launch(*launch.whence, "demo", "--seconds", "1", cwd=CHECKOUT)
     compose, run = ended.out.splitlines()[-2:]
     assert compose == "  docker compose up -d"
-    assert run == "  whence run examples/shop --load 4"
+    assert run == "  whence run --no-child examples/shop --load 4"
 
 
 def test_the_users_settings_are_for_other_programs(launch: Launcher) -> None:
@@ -102,7 +102,7 @@ def test_an_installed_whence_brings_the_shop_along(launch: Launcher, wheel: Path
     path = {"PYTHONPATH": str(installed)}
     ended = launch(*launch.whence, "demo", "--seconds", "1", env=path)
     assert ended.code == 0, ended
-    assert "whence run installed/whence/examples/shop --load 4" in ended.out
+    assert "whence run --no-child installed/whence/examples/shop --load 4" in ended.out
     assert re.fullmatch(r"shop/pages\.py:\d+", slowest("GET /items/{id}", ended.out)[0]["site"])
     assert "shop/pages.py" in ended.err
 
