@@ -30,6 +30,15 @@ INSTRUMENTATIONS = {
     "concurrent.futures.thread": ("executors",),
     "concurrent.futures.process": ("process_pools",),
     "aiohttp.web_protocol": ("aiohttp",),
+    "uvloop": (
+        "uvloop",
+        "uvloop_watchers",
+        "uvloop_lookups",
+        "uvloop_connections",
+        "uvloop_servers",
+        "uvloop_subprocesses",
+        "uvloop_leftovers",
+    ),
 }
 """Library -> the modules of `whence.instrumentation` that know it."""
 

@@ -1,33 +1,75 @@
-"""Callbacks, timers and futures of uvloop's loop."""
+"""Callbacks, timers, futures and tasks of uvloop.
 
+Its loop is a class in Python on top of one in C, so its methods can be replaced; its handles cannot,
+so the loop is given a callable of ours in place of the program's (`whence.engine.callbacks`).
+`call_at` calls `call_later`, and the steps of tasks come by `call_soon`.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
+from uvloop import loop as sealed
 
 from whence.engine.callbacks import (
+    cancelling,
     scheduling_from_thread,
     scheduling_later,
     scheduling_soon,
     telling,
 )
 from whence.engine.futures import Future
+from whence.engine.tasks import start_eagerly
 
-from .patching import Patches, looks_like
+from .patching import Patches, leave_traceback, looks_like
+from .uvloop_sealed import replace_sealed
+
+_stock_task = asyncio.tasks.Task
 
 
 def install(patches: Patches) -> None:
-    """See what the loop schedules, and the futures that it makes."""
-    loop = uvloop.Loop
-    for name, scheduling in (
-        ("call_soon", scheduling_soon),
-        ("call_soon_threadsafe", scheduling_from_thread),
-        ("call_later", scheduling_later),
-        ("call_exception_handler", telling),
-    ):
-        original = getattr(loop, name)
-        patches.replace(loop, name, looks_like(original)(scheduling(original)))
-    patches.replace(loop, "create_future", looks_like(loop.create_future)(_create_future))
+    """See what the loop schedules, and the futures and eager tasks that it makes."""
+    _replace(patches, "call_soon", scheduling_soon)
+    _replace(patches, "call_soon_threadsafe", scheduling_from_thread)
+    _replace(patches, "call_later", scheduling_later)
+    _replace(patches, "call_exception_handler", telling)
+    _replace(patches, "create_future", _making_futures)
+    if sys.version_info >= (3, 13):
+        _replace(patches, "create_task", _making_tasks)
+    for name in ("Handle", "TimerHandle"):
+        replace_sealed(patches, getattr(sealed, name), "cancel", cancelling)
 
 
-def _create_future(self: Any) -> Future:
-    return Future(loop=self)
+def _replace(patches: Patches, name: str, make: Callable[[Any], Any]) -> None:
+    original = getattr(uvloop.Loop, name)
+    patches.replace(uvloop.Loop, name, looks_like(original)(make(original)))
+
+
+def _making_futures(original: Any) -> Any:
+    def create_future(self: Any) -> Future:
+        return Future(loop=self)
+
+    return create_future
+
+
+def _making_tasks(original: Any) -> Any:
+    """`create_task(..., eager_start=True)`: the first step runs in the constructor."""
+
+    def create_task(self: Any, coro: Any, **kwargs: Any) -> Any:
+        try:
+            if not kwargs.get("eager_start") or self.get_task_factory() is not None:
+                return original(self, coro, **kwargs)
+            name = kwargs.pop("name", None)
+            task = start_eagerly(_stock_task, coro, {"loop": self, **kwargs})
+            if name is not None:
+                task.set_name(name)
+            return task
+        except BaseException as error:
+            leave_traceback(error)
+            raise
+        finally:
+            del self, coro, kwargs
+
+    return create_task

@@ -135,31 +135,10 @@ def _asyncio_loop():
     return asyncio.SelectorEventLoop()
 
 
-UNSEEN_ON_UVLOOP = {
-    "test_call_soon",
-    "test_call_later",
-    "test_call_at",
-    "test_call_soon_threadsafe",
-    "test_cancelled_before_it_ran",
-    "test_nested_handles_form_a_chain",
-    "test_future_from_the_loop",
-    "test_future_that_fails",
-    "test_done_callback",
-    "test_task",
-    "test_task_steps_are_not_handles",
-    "test_await_of_a_future",
-    "test_main_task",
-    "test_ids_grow_with_creation",
-}
-
-
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loop_factory(request):
     if request.param == "asyncio":
         return _asyncio_loop
-    if request.node.originalname in UNSEEN_ON_UVLOOP:
-        reason = "uvloop is not instrumented yet"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     uvloop = pytest.importorskip("uvloop")
     return uvloop.new_event_loop
 
