@@ -37,9 +37,16 @@ class Patches:
     """The patches of one instrumentation."""
 
     def __init__(self) -> None:
-        self._undo: dict[int, Callable[[], bool]] = {}
+        self._undo: dict[int, tuple[str, Callable[[], bool]]] = {}
         self._next = count().__next__
         self._in_force = [True]
+        self.skipped: dict[str, str] = {}
+        """Attribute -> why it is not patched, of those that there was the wish to patch."""
+
+    @property
+    def patched(self) -> list[str]:
+        """The attributes that are patched now, such as `threading.Thread.start`."""
+        return sorted({place for place, _ in list(self._undo.values()) if place})
 
     def replace(self, owner: Any, name: str, new: Any) -> bool:
         """Put another object in place of an attribute; whether the owner has one of that name, and
@@ -50,10 +57,12 @@ class Patches:
         by what replaces it, if it can, and else here."""
         original = vars(owner).get(name, _ABSENT)
         if original is _ABSENT and not hasattr(owner, name):
+            self.skipped[_place(owner, name)] = "absent"
             return False
         try:
             setattr(owner, name, new)
         except (TypeError, AttributeError):
+            self.skipped[_place(owner, name)] = "its type takes no attribute"
             return False
         kept = None if _original_of(new) is original else original
         new_ref, key, undo = ref(new), self._next(), self._undo
@@ -72,7 +81,7 @@ class Patches:
                 setattr(owner, name, before)
             return True
 
-        undo[key] = put_back
+        undo[key] = (_place(owner, name), put_back)
         return True
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> None:
@@ -82,6 +91,7 @@ class Patches:
         its coroutine as it is, or is an async def itself."""
         original = vars(owner).get(name, getattr(owner, name, None))
         if original is None:
+            self.skipped[_place(owner, name)] = "absent"
             return
         if is_coroutine_function(original):
             from wrapt import FunctionWrapper
@@ -91,25 +101,31 @@ class Patches:
         else:
             self.replace(owner, name, _method(wrapper, original, self._in_force))
 
-    def on_undo(self, undo: Callable[[], None]) -> None:
-        """Have something else undone with the rest."""
+    def on_undo(self, undo: Callable[[], None], place: str = "") -> None:
+        """Have something else undone with the rest; `place` is the attribute, if it is one."""
 
         def undone() -> bool:
             undo()
             return True
 
-        self._undo[self._next()] = undone
+        self._undo[self._next()] = (place, undone)
 
     def undo(self) -> None:
         """Put everything back, last first."""
         self._in_force[0] = False
         before = None
-        left = [*reversed(list(self._undo.values())), *_covered]
+        left = [put_back for _, put_back in reversed(list(self._undo.values()))] + _covered
         self._undo.clear()
         while len(left) != before:
             before = len(left)
             left = [put_back for put_back in left if not put_back()]
         _covered[:] = left
+
+
+def _place(owner: Any, name: str) -> str:
+    """What people call an attribute of a module or class."""
+    within = getattr(owner, "__qualname__", None)
+    return f"{owner.__name__}.{name}" if within is None else f"{owner.__module__}.{within}.{name}"
 
 
 def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[..., Any]:
