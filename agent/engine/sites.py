@@ -5,6 +5,7 @@ worked out when somebody looks.
 """
 
 import os
+import sys
 from os.path import dirname, join, sep
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,9 +74,16 @@ def is_ours(code: CodeType) -> bool:
 def leave_traceback(error: BaseException) -> None:
     """Take whence's frames out of the outer end of a traceback, before it is raised again.
 
-    The program's error shows the program's frames, and no frame of ours keeps its objects alive."""
+    The program's error shows the program's frames, and no frame of ours keeps its objects alive;
+    but for the caller's, which is executing still: it has to `del` what it refers to."""
     traceback = error.__traceback__
+    caller = sys._getframe(1)
     while traceback is not None and is_ours(traceback.tb_frame.f_code):
+        if traceback.tb_frame is not caller:
+            try:
+                traceback.tb_frame.clear()
+            except RuntimeError:
+                """One that is executing: the error has been here before."""
         traceback = traceback.tb_next
     error.__traceback__ = traceback
 

@@ -90,10 +90,10 @@ def test_debug_mode_tells_what_is_slow_or_wrong(undisturbed: Undisturbed) -> Non
         warnings.simplefilter("always")
 
         def slow():
-            time.sleep(0.06)
+            time.sleep(0.16)
 
         async def slow_step():
-            time.sleep(0.06)
+            time.sleep(0.16)
 
         async def never():
             pass
@@ -116,12 +116,13 @@ def test_debug_mode_tells_what_is_slow_or_wrong(undisturbed: Undisturbed) -> Non
 
         async def main():
             loop = asyncio.get_running_loop()
-            loop.slow_callback_duration = 0.05
+            loop.slow_callback_duration = 0.15
             loop.call_soon(slow)
             await asyncio.sleep(0)
             await asyncio.create_task(slow_step(), name="slow one")
             loop.call_later(0.001, slow)
-            await asyncio.sleep(0.07)
+            await asyncio.sleep(0.2)
+            loop.slow_callback_duration = 100
             show(loop.call_soon, 5)
             show(loop.call_soon, never)
             show(loop.call_later, 1, 5)
