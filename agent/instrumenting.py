@@ -44,7 +44,16 @@ INSTRUMENTATIONS = {
 
 ENTRY_POINTS = "whence.instrumentation"
 
-_patches: list[Any] = []
+IN = "in"
+FAILED = "failed"
+SWITCHED_OFF = "switched off"
+WAITING = "waiting"
+"""For its library: the program has not imported it."""
+
+_applied: list[tuple[str, Any, Any]] = []
+"""Name, module and patches of those that are in, the first one first."""
+_offered: list[str] = []
+"""Names of those of other distributions."""
 _switched_off: frozenset[str] = frozenset()
 _failures: dict[str, str] = {}
 
@@ -60,6 +69,44 @@ def failures() -> dict[str, str]:
     return dict(_failures)
 
 
+class State:
+    """What became of an instrumentation in this process.
+
+    `state` is one of the words above, `why` the reason of a failure.  `patched` are the attributes
+    that it has replaced, `skipped` those that it would have, each with the reason why not;
+    `impossible` is what it cannot show of its library, each with the reason."""
+
+    __slots__ = ("impossible", "library", "name", "patched", "skipped", "state", "why")
+
+    def __init__(self, library: str, name: str) -> None:
+        self.library = library
+        self.name = name
+        self.state = WAITING
+        self.why = ""
+        self.patched: list[str] = []
+        self.skipped: dict[str, str] = {}
+        self.impossible: dict[str, str] = {}
+
+
+def states() -> list[State]:
+    """Every instrumentation that there is, and what became of it: for `whence doctor`."""
+    rows = [State(library, name) for library, names in INSTRUMENTATIONS.items() for name in names]
+    rows += [State(name, name) for name in _offered]
+    known = {row.name for row in rows}
+    rows += [State(ENTRY_POINTS, name) for name in _failures if name not in known]
+    applied = {name: (module, patches) for name, module, patches in _applied}
+    for row in rows:
+        if row.name in applied:
+            module, patches = applied[row.name]
+            row.state, row.patched, row.skipped = IN, patches.patched, dict(patches.skipped)
+            row.impossible = dict(getattr(module, "IMPOSSIBLE", {}))
+        elif row.name in _failures:
+            row.state, row.why = FAILED, _failures[row.name]
+        elif row.name in _switched_off:
+            row.state = SWITCHED_OFF
+    return rows
+
+
 def _install() -> None:
     for library, names in INSTRUMENTATIONS.items():
         when_imported(library, lambda names=names: _apply(names))  # type: ignore[misc]
@@ -68,8 +115,9 @@ def _install() -> None:
 
 def _uninstall() -> None:
     forget_all()
-    while _patches:
-        _patches.pop().undo()
+    while _applied:
+        _, _, patches = _applied.pop()
+        patches.undo()
     engine.forget_collected()
 
 
@@ -86,13 +134,14 @@ def _apply_one(name: str, load: Callable[[], Any]) -> None:
     patches = None
     try:
         patches = import_module("whence.instrumentation.patching").Patches()
-        load().install(patches)
+        module = load()
+        module.install(patches)
     except Exception as error:
         if patches is not None:
             patches.undo()
         _left_out(name, error)
     else:
-        _patches.append(patches)
+        _applied.append((name, module, patches))
         _failures.pop(name, None)
 
 
@@ -110,6 +159,7 @@ def _apply_entry_points() -> None:
         # Some other distribution's metadata is broken; the program imports asyncio all the same.
         _left_out(f"what other distributions offer as {ENTRY_POINTS}", error)
         return
+    _offered[:] = [entry_point.name for entry_point in found]
     for entry_point in found:
         if entry_point.name not in _switched_off:
             when_imported(

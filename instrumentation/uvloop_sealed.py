@@ -5,30 +5,32 @@ what a call by name finds, uvloop's own calls included.  The collector gives it 
 has to forget what it looked up before, which it does when `__abstractmethods__` is set; type's own
 descriptor sets it on every type.
 
-A replacement that does not hold is taken back; `whence doctor` says what is missed.
+A replacement that does not hold is taken back, and among what the patches have skipped.
 """
 
 from collections.abc import Callable
 from gc import get_referents
 from typing import Any
 
+from uvloop import loop
+
 from .patching import Patches, looks_like
 
-_abstract_methods: Any = vars(type)["__abstractmethods__"]
+sealed: Any = loop
+"""The module with the types; it says of the loop's alone what it has."""
 
-not_replaced: dict[str, str] = {}
-"""Method -> why its type would not take another one in its place."""
+_abstract_methods: Any = vars(type)["__abstractmethods__"]
 
 
 def replace_sealed(
     patches: Patches, owner: type, name: str, make: Callable[[Any], Callable[..., Any]]
 ) -> bool:
     """Put `make(original)` in place of a method of a sealed type; whether that could be done."""
-    where = f"{owner.__name__}.{name}"
+    where = f"{owner.__module__}.{owner.__qualname__}.{name}"
     original = getattr(owner, name)
     namespace = _namespace(owner)
     if namespace is None or namespace.get(name) is not original:
-        not_replaced[where] = "the type does not give out its namespace"
+        patches.skipped[where] = "the type does not give out its namespace"
         return False
     new = looks_like(original)(make(original))
 
@@ -41,10 +43,9 @@ def replace_sealed(
     _forget_look_ups(owner)
     if getattr(owner, name) is not new:
         put_back()
-        not_replaced[where] = "the type goes on finding its own"
+        patches.skipped[where] = "the type goes on finding its own"
         return False
-    not_replaced.pop(where, None)
-    patches.on_undo(put_back)
+    patches.on_undo(put_back, where)
     return True
 
 
