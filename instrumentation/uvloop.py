@@ -1,7 +1,7 @@
 """Callbacks, timers, futures and tasks of uvloop.
 
-Its loop is a class in Python on top of one in C, so its methods can be replaced; its handles cannot,
-so the loop is given a callable of ours in place of the program's (`whence.engine.callbacks`).
+Its loop is a class in Python on top of one in C, so its methods can be replaced.  Its handles
+cannot: the loop is given a callable of ours in the callback's place (`whence.engine.callbacks`).
 `call_at` calls `call_later`, and the steps of tasks come by `call_soon`.
 """
 
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import uvloop
-from uvloop import loop as sealed
 
 from whence.engine.callbacks import (
     cancelling,
@@ -24,7 +23,7 @@ from whence.engine.futures import Future
 from whence.engine.tasks import start_eagerly
 
 from .patching import Patches, leave_traceback, looks_like
-from .uvloop_sealed import replace_sealed
+from .uvloop_sealed import replace_sealed, sealed
 
 _stock_task = asyncio.tasks.Task
 

@@ -29,11 +29,14 @@ class Expected(NamedTuple):
     since: int
 
 
-class Arrival(NamedTuple):
+class Arrival:
     """What one protocol expects, and what will have triggered it."""
 
-    expected: Expected
-    trigger: Lifetime
+    __slots__ = ("expected", "trigger")
+
+    def __init__(self, expected: Expected, trigger: Lifetime) -> None:
+        self.expected = expected
+        self.trigger = trigger
 
     def __call__(self, protocol: Any, transport: Any) -> None:
         """The protocol is told of a transport; maybe, by the program, of another's."""

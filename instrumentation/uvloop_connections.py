@@ -1,8 +1,8 @@
-"""Connections of uvloop: from `connection_made` to `connection_lost`; and datagram sockets and pipes.
+"""Connections of uvloop, datagram sockets and pipes: `connection_made` to `connection_lost`.
 
-An accepted connection is triggered by its Server, every other one by the task that opens it.  TLS is
-one transport for both here, of which the program has another view: its resource is the transport
-that the loop has, as on asyncio's own loops.
+An accepted connection is triggered by its Server, every other one by the task that opens it.  Over
+TLS the program talks to a transport on top of another; the one below is the resource, as on
+asyncio's own loops.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from gc import get_referents
 from typing import Any
 
 import uvloop
-from uvloop import loop as sealed
 
 from whence.engine import CLOSED, Lifetime, SpanLifetime, create, end, local
 from whence.engine.types import DATAGRAM_TRANSPORT, SSL_PROTOCOL, TRANSPORT, ResourceType
@@ -19,7 +18,7 @@ from .patching import Patches, leave_traceback
 from .protocols import Connection, connections, disconnect, see
 from .uvloop_arrivals import TOLD, Arrival, expecting
 from .uvloop_leftovers import Leftovers, left_on
-from .uvloop_sealed import replace_sealed
+from .uvloop_sealed import replace_sealed, sealed
 
 _patches: Patches
 
@@ -96,7 +95,7 @@ def _tls_of(transport: Any) -> Any:
 
 
 def _carrier_of(tls: Any) -> Any:
-    """The transport that this TLS goes over: on a loop in C, only the collector knows it."""
+    """The transport that this TLS goes over; only the collector knows it."""
     for referent in get_referents(tls):
         if isinstance(referent, sealed.UVBaseTransport | sealed._SSLProtocolTransport):
             return referent if (inner := _tls_of(referent)) is None else _carrier_of(inner)

@@ -9,7 +9,6 @@ from typing import Any
 from weakref import ref
 
 import uvloop
-from uvloop import loop as sealed
 
 from whence.engine import CLOSED, Lifetime, clock, create, end, enter, leave, local
 from whence.engine.types import SERVER
@@ -18,7 +17,7 @@ from .patching import Patches, leave_traceback
 from .uvloop_arrivals import Expected, Expecting, with_factory
 from .uvloop_connections import begin
 from .uvloop_leftovers import left_on
-from .uvloop_sealed import replace_sealed
+from .uvloop_sealed import replace_sealed, sealed
 
 _patches: Patches
 

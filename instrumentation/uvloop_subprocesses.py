@@ -68,7 +68,7 @@ class _Process(Connection):
         self.leftovers = ref(leftovers)
         leftovers.processes[lifetime] = transport
 
-    def transport(self) -> Any:  # type: ignore[override]
+    def transport(self) -> Any:
         """The transport, while the process runs."""
         leftovers = self.leftovers()
         return None if leftovers is None else leftovers.processes.get(self.lifetime)
