@@ -297,3 +297,4 @@ def _callback_name(callback: Any) -> str:
 for _class in (Handle, TimerHandle):
     _class.__module__ = events.__name__
     _class.__qualname__ = _class.__name__
+    _class.__doc__ = _class._stands_for.__doc__
