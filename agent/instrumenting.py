@@ -26,6 +26,8 @@ INSTRUMENTATIONS = {
         "subprocesses",
         "foreign_executors",
         "loops",
+        "uvloop_import",
+        "foreign_loops",
     ),
     "concurrent.futures.thread": ("executors",),
     "concurrent.futures.process": ("process_pools",),
