@@ -13,8 +13,10 @@ from whence.engine import (
     CANCELLED,
     DONE,
     FAILED,
+    Lifetime,
     SpanLifetime,
     Token,
+    conclude,
     create,
     end,
     enter,
@@ -64,6 +66,7 @@ class WorkItem(_Stock):  # type: ignore[misc]
         previous, outcome = state.current, DONE
         try:
             enter(state, lifetime, self)
+            self.future = _Settling(future, lifetime)
             super().run(*args)
         finally:
             # A kept exception refers to this frame, and must not refer to itself through it.
@@ -73,6 +76,28 @@ class WorkItem(_Stock):  # type: ignore[misc]
             leave(state, lifetime, previous)
             end(state, lifetime, outcome)
             del self, future, args
+
+
+class _Settling:
+    """The future of a job, for the pool's own code to settle, which is when the job is over."""
+
+    __slots__ = ("_future", "_lifetime")
+
+    def __init__(self, future: Any, lifetime: Lifetime) -> None:
+        self._future = future
+        self._lifetime = lifetime
+
+    def set_running_or_notify_cancel(self) -> bool:
+        running: bool = self._future.set_running_or_notify_cancel()
+        return running
+
+    def set_result(self, result: object) -> None:
+        conclude(self._lifetime)
+        self._future.set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        conclude(self._lifetime)
+        self._future.set_exception(exception)
 
 
 def _type_of(fn: Any) -> ResourceType:

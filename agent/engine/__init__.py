@@ -9,9 +9,9 @@ meaning; everything else in whence reaches the engine through them, and only thr
   (the ThreadState), `new_async_id`, `restart_in_child`;
 - hooks: `enable`, `disable`, `on_first_and_last`, `want_instrumentation`, `instrumented`,
   `set_hook_error_policy`, `hook_error_policy`;
-- the transitions of a resource, for cold surfaces: `create` (which is `born` and `announce`),
-  `enter`, `leave`, `resolve`, `end`, `failed`, `describe`, `end_span`, `hide`, `make_root`,
-  `open_scope`, `close_scope`; `Token`, `drain_collected`, `forget_collected`;
+- the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`;
+  `failed`, `conclude`, `describe`, `end_span`, `hide`, `make_root`; `open_scope`, `close_scope`;
+  `Token`, `drain_collected`, `forget_collected`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `types`.
@@ -67,7 +67,7 @@ from .lifetimes import (
 )
 from .parents import make_root
 from .places import Span, Trace
-from .recorder import clock, describe, end_span, failed, hide, open_lifetimes, recorder
+from .recorder import clock, conclude, describe, end_span, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
 from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
@@ -98,6 +98,7 @@ __all__ = [
     "clock",
     "close_scope",
     "collected",
+    "conclude",
     "create",
     "describe",
     "disable",

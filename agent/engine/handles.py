@@ -20,11 +20,11 @@ from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, Lifetime
-from .recorder import begin, clock, finish, note_longest, recorder
+from .recorder import begin, clock, finish, hide, note_longest, recorder
 from .scopes import enter_scopes, leave_scopes
 from .standin import StandIn
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
-from .types import HANDLE, TIMER_HANDLE
+from .types import HANDLE, TASK, TIMER_HANDLE
 
 _stock_init = events.Handle.__init__
 _stock_timer_init = events.TimerHandle.__init__
@@ -260,6 +260,9 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         trigger = state.current
         if recorder.on:
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 3)
+            if trigger.transparent and trigger.type is TASK and TASK.spans:
+                # The timeout of asyncio's own `shutdown_default_executor`, say.
+                hide(lifetime)
             if not lifetime.transparent:
                 is_function = type(callback) is FunctionType
                 lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)

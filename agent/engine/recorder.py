@@ -68,7 +68,7 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
         span.transparent = span.keep = False
         span.execution_async_id = state.current.async_id
         span.thread_id = state.thread_id
-        span.children = 0
+        span.children = span.ended = 0
         span.name = span.attributes = span.segments = span.span = span.fate = None
     else:
         span = None
@@ -132,12 +132,27 @@ def entered(lifetime: RecordedLifetime) -> None:
 
 def left(lifetime: RecordedLifetime) -> None:
     """Its callback has ended."""
+    if not lifetime.entered:
+        return  # it was concluded
     step = clock() - lifetime.entered
     lifetime.scheduled = 0
     lifetime.run += step
     lifetime.steps += 1
     if step > recorder.longest_step * _NEARLY_ALL and lifetime.type.on_loop:
         note_longest(lifetime, step)
+
+
+def conclude(lifetime: Lifetime) -> None:
+    """Its time is over, though its callback has still to return: others learn now that it is done.
+
+    A job that sets its result wakes the loop, which may be done with all that waited for it before
+    the job's own thread runs again."""
+    if isinstance(lifetime, SpanLifetime) and not lifetime.ended:
+        now = clock()
+        lifetime.run += now - lifetime.entered
+        lifetime.steps += 1
+        lifetime.entered = 0
+        _end_for_parent(lifetime, now)
 
 
 def note_longest(lifetime: RecordedLifetime, step: int) -> None:
@@ -177,12 +192,11 @@ def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
 
 
 def _finish_span(span: SpanLifetime, outcome: str, now: int) -> None:
-    span.ended = now
+    if not span.ended:
+        _end_for_parent(span, now)
     span.outcome = outcome
     span.fire_and_forget = span.children > 0
-    if span.parent is not None:
-        span.parent.children -= 1
-    if now - span.created >= recorder.min_duration or span.keep or span.error is not None:
+    if span.ended - span.created >= recorder.min_duration or span.keep or span.error is not None:
         span.fate = KEPT
         if recorder.sends:
             keep_family(span)
@@ -190,6 +204,12 @@ def _finish_span(span: SpanLifetime, outcome: str, now: int) -> None:
                 return
     span.fate = DROPPED
     forget_family(span)
+
+
+def _end_for_parent(span: SpanLifetime, now: int) -> None:
+    span.ended = now
+    if span.parent is not None:
+        span.parent.children -= 1
 
 
 def failed(lifetime: Lifetime, error: BaseException) -> None:
