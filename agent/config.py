@@ -76,6 +76,7 @@ class Settings:
     metrics_port: int | None
     dashboard: bool
     on_exit: str
+    no_messages: bool
     no_child: bool
     quiet: bool
     verbose: bool

@@ -11,6 +11,7 @@ def start(settings: Settings) -> None:
     select_types(settings.types)
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
+    recorder.messages = not settings.no_messages
     recorder.longest, recorder.longest_step = None, 0
     recorder.inner, recorder.inner_step = None, 0
     recorder.on = True
