@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 _waiting: dict[str, list[Callable[[], None]]] = {}
+_changes: dict[str, list[Callable[[], Callable[[], None]]]] = {}
 
 
 class _Finder:
@@ -20,7 +21,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name not in _waiting:
+        if name not in _waiting and name not in _changes:
             return None
         for finder in sys.meta_path:
             if finder is self or not hasattr(finder, "find_spec"):
@@ -45,7 +46,12 @@ def _announce(spec: ModuleSpec) -> None:
     def exec_module(module: ModuleType) -> None:
         del loader.exec_module
         spec.loader = module.__loader__ = original
-        execute(module)
+        end_changes = [begin_change() for begin_change in _changes.get(spec.name, ())]
+        try:
+            execute(module)
+        finally:
+            for end_change in end_changes:
+                end_change()
         for callback in _waiting.pop(spec.name, ()):
             callback()
 
@@ -62,6 +68,18 @@ def when_imported(name: str, callback: Callable[[], None]) -> None:
         callback()
         return
     _waiting.setdefault(name, []).append(callback)
+    _find()
+
+
+def while_importing(name: str, begin_change: Callable[[], Callable[[], None]]) -> None:
+    """Call right before the module's code runs, and what that gives right after; nothing if the
+    module is there."""
+    if name not in sys.modules:
+        _changes.setdefault(name, []).append(begin_change)
+        _find()
+
+
+def _find() -> None:
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
@@ -73,5 +91,6 @@ def _half_imported(module: ModuleType) -> bool:
 def forget_all() -> None:
     """Wait for nothing more."""
     _waiting.clear()
+    _changes.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)

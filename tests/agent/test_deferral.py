@@ -5,14 +5,14 @@ import importlib.util
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from whence.deferral import forget_all, when_imported
+from whence.deferral import forget_all, when_imported, while_importing
 from whence.engine import instrumented
 
 
@@ -252,3 +252,51 @@ def test_the_finder_is_there_while_it_waits_and_gone_afterwards(library: Library
     assert sys.meta_path == before
     importlib.import_module("lib")
     assert library.log == []
+
+
+def test_a_change_is_there_while_the_modules_code_runs_and_only_then(library: Library) -> None:
+    library.add("lib.py", "import sys\nSEEN = list(sys.changed)")
+    changed: list[str] = []
+
+    def begin_change() -> Callable[[], None]:
+        changed.append("changed")
+        return changed.clear
+
+    library.expect("lib")
+    while_importing("lib", begin_change)
+    sys.changed = changed  # type: ignore[attr-defined]
+    try:
+        module: Any = importlib.import_module("lib")
+    finally:
+        del sys.changed  # type: ignore[attr-defined]
+    assert module.SEEN == ["changed"]
+    assert changed == []
+    assert library.log == ["lib imported"]
+
+
+def test_a_change_ends_also_when_the_import_fails(library: Library) -> None:
+    library.add("lib.py", "raise LookupError('on purpose')")
+    log: list[str] = []
+
+    def begin_change() -> Callable[[], None]:
+        log.append("begun")
+        return lambda: log.append("ended")
+
+    while_importing("lib", begin_change)
+    with pytest.raises(LookupError, match="on purpose"):
+        importlib.import_module("lib")
+    assert log == ["begun", "ended"]
+
+
+def test_a_module_that_is_there_is_not_imported_with_a_change(library: Library) -> None:
+    library.add("lib.py")
+    importlib.import_module("lib")
+    while_importing("lib", lambda: pytest.fail("nothing is being imported"))
+    importlib.reload(sys.modules["lib"])
+
+
+def test_changes_are_forgotten_with_the_rest(library: Library) -> None:
+    library.add("lib.py")
+    while_importing("lib", lambda: pytest.fail("this was forgotten"))
+    forget_all()
+    importlib.import_module("lib")

@@ -40,17 +40,22 @@ def test_a_callback_lives_once() -> None:
 
 
 def test_what_executes_is_what_init_was_given_and_takes_attributes() -> None:
-    given: list[Any] = []
+    given: dict[int, Any] = {}
     seen = Executing()
-    with new_uvloop() as loop, whence.create_hook(init=lambda *event: given.append(event[3])):
+
+    def init(async_id: int, type: str, trigger: int, resource: Any) -> None:
+        given[async_id] = resource
+        resource.note = type
+
+    with new_uvloop() as loop, whence.create_hook(init=init):
         loop.call_soon(seen)
         loop.call_later(0.001, seen)
-        given[0].note = "carried"
         loop.call_later(0.002, loop.stop)
         loop.run_forever()
-    assert seen.resources == given[:2]
-    assert seen.resources[0] is given[0]
-    assert seen.resources[0].note == "carried"  # type: ignore[attr-defined]
+    assert len(seen.ids) == 2
+    for async_id, resource in zip(seen.ids, seen.resources, strict=True):
+        assert resource is given[async_id]
+    assert {resource.note for resource in seen.resources} == {"Handle", "TimerHandle"}  # type: ignore[attr-defined]
 
 
 def test_a_timer_lives_once_and_what_it_calls_is_its_doing() -> None:
@@ -249,10 +254,12 @@ def test_what_the_loop_refuses_has_no_events() -> None:
         ):
             with pytest.raises(RuntimeError, match="Event loop is closed"):
                 schedule()
+    with new_uvloop() as loop, record() as more_events:
         with pytest.raises(TypeError):
-            loop.call_later("soon", int)
+            loop.call_later("soon", int)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
-            loop.call_soon()
+            loop.call_soon()  # type: ignore[call-arg]
+        events += more_events
     assert events == []
 
 
@@ -414,10 +421,8 @@ def test_a_task_from_before_the_first_hook_is_followed_from_its_next_step_on() -
         await task
         hook.disable()
 
-    asyncio.run(main(), loop_factory=uvloop.new_event_loop) if sys.version_info >= (
-        3,
-        12,
-    ) else uvloop.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
     task = events.ids("Task")[0]
     assert told(events.of(task), task=task) == [
         "init task Task by top",
