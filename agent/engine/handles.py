@@ -13,6 +13,7 @@ import asyncio
 from asyncio import events, futures
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -292,8 +293,13 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
 
 
 def _callback_name(callback: Any) -> str:
-    callback = getattr(callback, "func", callback)
-    name = getattr(callback, "__qualname__", None)
+    if isinstance(callback, partial):
+        callback = callback.func
+    try:
+        name = getattr(callback, "__qualname__", None)
+    except Exception:
+        # An object of the program's that has its own ideas of attributes.
+        name = None
     return name if isinstance(name, str) else type(callback).__qualname__
 
 

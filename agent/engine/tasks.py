@@ -96,9 +96,13 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
 
 
 def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
-    name = getattr(coroutine, "__qualname__", None)
+    try:
+        name = getattr(coroutine, "__qualname__", None)
+        code = getattr(coroutine, "cr_code", None)
+    except Exception:
+        # An object of the program's that has its own ideas of attributes.
+        name = code = None
     lifetime.name = name if isinstance(name, str) else type(coroutine).__qualname__
-    code = getattr(coroutine, "cr_code", None)
     if (
         type(code) is CodeType
         and sites.whose(code.co_filename) is sites.PLUMBING
