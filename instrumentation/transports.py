@@ -8,7 +8,6 @@ program's protocol has, which talks to the SSLProtocol, which talks to the trans
 import sys
 from asyncio import base_events, selector_events
 from asyncio.base_subprocess import WriteSubprocessPipeProto
-from asyncio.transports import DatagramTransport
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
@@ -37,6 +36,8 @@ except ImportError:  # Windows
     unix_events = None  # type: ignore[assignment]
 
 _patches: Patches
+
+_DATAGRAMS: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
 
 _connecting: dict[int, tuple[Any, int]] = {}
 """Address of the frame of a coroutine that connects -> a weak reference to it, and since when."""
@@ -110,7 +111,7 @@ def _init(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> None:
     # Before the constructor schedules `connection_made`.
     see(_patches, args[2] if len(args) > 2 else kwargs.get("protocol"))
     wrapped(*args, **kwargs)
-    row = DATAGRAM_TRANSPORT if isinstance(transport, DatagramTransport) else TRANSPORT
+    row = DATAGRAM_TRANSPORT if isinstance(transport, _DATAGRAMS) else TRANSPORT
     server = getattr(transport, "_server", None)
     accepted: Token | None = getattr(server, "_whence", None)
     trigger = state.current if accepted is None else accepted.lifetime
