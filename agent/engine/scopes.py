@@ -22,8 +22,9 @@ def open_scope(state: ThreadState, row: ResourceType, resource: Any) -> Scope | 
     task = carrier if carrier.type is TASK else _task_of_scope(carrier)
     if task is None:
         return None
+    resource_ref = ref(resource)
     lifetime = create(state, row, resource, carrier, 2)
-    scope = task.scope = Scope(lifetime, ref(resource), task, task.scope)
+    scope = task.scope = Scope(lifetime, resource_ref, task, task.scope)
     _scopes[lifetime.async_id] = scope
     enter(state, lifetime, resource)
     return scope
