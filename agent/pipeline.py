@@ -43,7 +43,7 @@ _LONGEST_SLEEP = 15.0
 _MARGIN = 0.1
 """Seconds of the end that exporters are not given, so that all is over in time."""
 _PAUSE = 0.05
-_PAUSE_LOADING = 1.0
+_PAUSE_LOADING = 5.0
 """Seconds that a fork waits for the sender thread.  Longer while it imports: a child forked then
 would find modules locked for ever."""
 
@@ -111,7 +111,7 @@ class Sender:
         self._running = allocate_lock()
         """Held while the thread runs."""
         self._thread_id = self._native_id = 0
-        self._loaded = self._loading = False
+        self._loaded = False
 
     def wake(self) -> None:
         """Let it drain soon.  Called by the ring, in any thread; never raises."""
@@ -158,7 +158,7 @@ class Sender:
         if self._running.locked() and self._thread_id != get_ident():
             self._order = self._order or _PAUSED
             self._woken.set()
-            if self._wait_for_thread(_PAUSE_LOADING if self._loading else _PAUSE):
+            if self._wait_for_thread(_PAUSE if self._loaded else _PAUSE_LOADING):
                 _wait_for_end_of_thread(self._native_id)
 
     def resume(self) -> None:
@@ -287,10 +287,10 @@ class Sender:
 
     def _load(self) -> None:
         if not self._loaded:
-            self._loaded = self._loading = True
+            _wait_for_imports_before_forks()
             for destination in self.destinations:
                 destination.start(self.settings)
-            self._loading = False
+            self._loaded = True
             _stay_unlisted()
 
     def _export(self, batch: "list[SpanLifetime]") -> None:
@@ -316,7 +316,7 @@ class Sender:
 
 
 _sender: Sender | None = None
-_hooked = False
+_hooked = _hooked_last = False
 
 
 def start(settings: "Settings") -> None:
@@ -344,6 +344,7 @@ def stop(timeout: float = EXIT_TIMEOUT) -> None:
     nothing if nothing was started."""
     if _sender is not None and not _sender.stopped:
         _sender.stop(timeout)
+        recorder.sends = False
         ring.wake = _nobody
 
 
@@ -366,6 +367,19 @@ def _use(sender: Sender) -> None:
 
 def _nobody() -> None:
     """The ring wakes nobody."""
+
+
+def _wait_for_imports_before_forks() -> None:
+    """Have `_before_fork` called before what logging has registered.
+
+    That takes the lock of logging, for which the imports that a fork waits for may be waiting
+    themselves.  The last to register is called first."""
+    global _hooked_last
+    if not _hooked_last and hasattr(os, "register_at_fork"):
+        _hooked_last = True
+        import logging  # noqa: F401
+
+        os.register_at_fork(before=_before_fork)
 
 
 def _before_fork() -> None:
@@ -395,7 +409,7 @@ def _flush_at_end_of_multiprocessing_child() -> None:
 def _stay_unlisted() -> None:
     """Take this thread off the list that `threading` keeps.
 
-    gRPC, and logging, ask for the current thread, and for one that it did not start `threading` then
+    gRPC, and logging, ask for the current thread, and for one that it did not start `threading`
     makes up a dummy, which the program would find among its own."""
     threading = sys.modules.get("threading")
     listed = getattr(threading, "_active", None)

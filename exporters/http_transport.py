@@ -62,6 +62,8 @@ class HttpTransport:
             if self._proxy.username:
                 self._headers["Proxy-Authorization"] = _basic(self._proxy)
         self._connection: HTTPConnection | None = None
+        # Imported when a name is first looked up; then a fork may come between.
+        import encodings.idna  # noqa: F401
 
     def send(self, data: bytes, timeout: float) -> bytes:
         """Post a request and give the answer's body.  Raises SendError."""

@@ -5,11 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from launching import Launcher
 from lives import Lives, lives_on_a_clock_of_their_own
+
+if TYPE_CHECKING:  # gRPC takes its time to be imported, and most tests need no receiver
+    from receivers import GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +31,26 @@ def lives(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lives]:
     """Makes lifetimes, on a clock that the test moves."""
     with lives_on_a_clock_of_their_own(monkeypatch) as made:
         yield made
+
+
+@pytest.fixture
+def http_receiver() -> "Iterator[HttpReceiver]":
+    """An OTLP/HTTP receiver."""
+    from receivers import HttpReceiver
+
+    receiver = HttpReceiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def grpc_receiver() -> "Iterator[GrpcReceiver]":
+    """An OTLP/gRPC receiver."""
+    from receivers import GrpcReceiver
+
+    receiver = GrpcReceiver()
+    yield receiver
+    receiver.close()
 
 
 @pytest.fixture(scope="session")
