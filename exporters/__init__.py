@@ -23,6 +23,8 @@ The rules:
 - `timeout` is None while the program runs: the exporter's own applies.  At the end of the process
   it is what is left, in seconds.
 - `start` raises `CannotExport`, with the line for the user, if what it was told can never work.
+- It may have a method `check(timeout)`: whether the destination would take spans.  It sends none,
+  leaves nothing behind, and raises `ExportError` if not; `whence doctor` calls it.
 - In a forked child there is a new exporter.  The parent's may have a method `abandon()`, which is
   called there: to let go, in silence, of what belongs to the parent.
 """

@@ -46,6 +46,19 @@ class FileExporter:
                 ) from error
         return Taken(len(spans), unsampled)
 
+    def check(self, timeout: float) -> None:
+        """Whether the file can be written; does not make it.  Raises ExportError."""
+        folder = os.path.dirname(self._path)
+        if os.path.isdir(self._path):
+            problem = "it is a folder"
+        elif not os.path.isdir(folder):
+            problem = f"there is no folder {folder}"
+        elif not os.access(self._path if os.path.exists(self._path) else folder, os.W_OK):
+            problem = "permission denied"
+        else:
+            return
+        raise ExportError(f"{self._path} cannot be written ({problem}); spans are dropped")
+
     def stop(self, timeout: float) -> None:
         """Close the file."""
         descriptor, self._descriptor = self._descriptor, None

@@ -20,6 +20,9 @@ from .spans import Span, SpanMaker, span_maker
 MOST_BYTES = 2 << 20
 """Of a request, or so.  Collectors take 4 MiB over gRPC by default."""
 _SPANS_IN_JSON = 1000
+_NO_SPANS = {HTTP_JSON: b'{"resourceSpans":[]}'}
+"""The request without spans; in protobuf it is no bytes.  A receiver answers it as any other:
+https://opentelemetry.io/docs/specs/otlp/#otlphttp-response"""
 
 
 class Transport(Protocol):
@@ -71,6 +74,13 @@ class OtlpExporter:
         if rejected:
             raise SpansRejected(f"{self.label} rejected {rejected} spans ({message})", taken)
         return taken
+
+    def check(self, timeout: float) -> None:
+        """Ask the receiver, with a request that holds no spans.  Raises ExportError."""
+        try:
+            self._transport.send(_NO_SPANS.get(self._otlp.protocol, b""), timeout)
+        except SendError as error:
+            raise ExportError(explain(error, self._otlp)) from error
 
     def stop(self, timeout: float) -> None:
         """End the connection."""
