@@ -62,9 +62,14 @@ def attach_by_environment() -> None:
         return
     if environment.is_forkserver(sys.orig_argv):
         # The server itself runs no user code; the processes that it forks do.
-        os.register_at_fork(after_in_child=_attach_quietly)
+        os.register_at_fork(after_in_child=_attach_child_of_forkserver)
         return
     _attach_quietly()
+
+
+def _attach_child_of_forkserver() -> None:
+    _attach_quietly()
+    pipeline.stop_with_multiprocessing()
 
 
 def _attach_quietly() -> None:

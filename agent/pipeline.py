@@ -27,6 +27,7 @@ from .destinations import Destination
 from .engine import Tracer, clock, local, recorder, ring
 from .engine.ring import NEVER
 from .exporting import load_exporter
+from .interrupts import interrupted, remember_interrupt
 from .report import warn
 
 TYPE_CHECKING = False
@@ -162,10 +163,12 @@ class Sender:
                 _wait_for_end_of_thread(self._native_id)
 
     def resume(self) -> None:
-        """Go on after a fork."""
+        """Go on after a fork, with the next record.
+
+        Not at once: some Pythons count the threads only now, to warn of a fork of several."""
         if self._order is _PAUSED:
             self._order = None
-            self._await_records()
+            ring.wake_at = 0
 
     def _await_records(self) -> None:
         ring.wake_at = 0
@@ -330,7 +333,7 @@ def start(settings: "Settings") -> None:
     _use(Sender(settings, [Destination(name, load_exporter) for name in settings.export]))
     if not _hooked:
         _hooked = True
-        atexit.register(stop)
+        atexit.register(_stop_at_exit)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child
@@ -346,6 +349,13 @@ def stop(timeout: float = EXIT_TIMEOUT) -> None:
         _sender.stop(timeout)
         recorder.sends = False
         ring.wake = _nobody
+
+
+def _stop_at_exit() -> None:
+    was_interrupted = interrupted()
+    stop()
+    if was_interrupted:
+        remember_interrupt()
 
 
 def counts() -> Counts:
@@ -395,13 +405,14 @@ def _in_parent() -> None:
 def _in_child() -> None:
     if _sender is not None and not _sender.stopped:
         _use(Sender(_sender.settings, [d.in_child() for d in _sender.destinations]))
-        _flush_at_end_of_multiprocessing_child()
+        stop_with_multiprocessing()
 
 
-def _flush_at_end_of_multiprocessing_child() -> None:
-    """multiprocessing ends its forked children without atexit; it has an exit of its own."""
+def stop_with_multiprocessing() -> None:
+    """Also stop at the end of a child that multiprocessing has forked: it ends without atexit, and
+    has an exit of its own.  To be called in the child, before multiprocessing goes on."""
     util = sys.modules.get("multiprocessing.util")
-    if util is not None:
+    if util is not None and _sender is not None:
         # First it clears what the parent had registered; what is registered here runs after that.
         util.register_after_fork(_sender, lambda _: util.Finalize(None, stop, exitpriority=-1))
 

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from drawing import check_drawing, names_in
 from tracing import Tracing
 

@@ -10,11 +10,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+
 from drawing import check_drawing, names_in
+from launching import Finished
 from seen import SeenSpan
 from tracing import Tracing
-
-from launching import Finished
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal")
 

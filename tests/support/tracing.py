@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rules import EAR, Created, check_parents, check_spans, heard_in
-from seen import SeenSpan, spans_of
-
 from launching import Finished, Launcher
 from receivers import HttpReceiver
+from rules import EAR, Created, check_parents, check_spans, heard_in
+from seen import SeenSpan, spans_of
 
 PROGRAMS = Path(__file__).parent.parent / "e2e" / "programs"
 
