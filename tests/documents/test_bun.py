@@ -31,14 +31,15 @@ def test_a_logger_that_gives_ids_to_requests() -> None:
 
         async def in_request() -> None:
             log_with_id("start")
-            if len(printed) == 3:
-                both_started.set()
+            if storage.get_store() == 1:
+                turn_to_finish[0].set()
             # Imagine any chain of async operations here
-            await both_started.wait()
+            await turn_to_finish[storage.get_store() or 0].wait()
             asyncio.get_running_loop().call_soon(finish)
 
         def finish() -> None:
             log_with_id("finish")
+            turn_to_finish[1].set()
             writer.close()
 
         await storage.run(next(id_seq), in_request)
@@ -49,7 +50,7 @@ def test_a_logger_that_gives_ids_to_requests() -> None:
         await reader.read()
         writer.close()
 
-    both_started = asyncio.Event()
+    turn_to_finish = asyncio.Event(), asyncio.Event()
 
     async def main() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
