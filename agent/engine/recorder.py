@@ -5,7 +5,7 @@ before/after; *ready*, scheduled and waiting for its turn on the loop (a job: fo
 *wait*, everything else.
 """
 
-import sys
+from sys import _getframe
 from time import monotonic_ns
 from typing import Any
 
@@ -84,13 +84,15 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
     lifetime.cause = trigger.own_cause or trigger.as_cause()
     lifetime.own_cause = lifetime.error = None
     if recorder.sites:
-        frame = sys._getframe(depth)
+        frame: Any = _getframe(depth)
         code = frame.f_code
-        if known_files.get(code.co_filename) is PLUMBING:
+        whose = known_files.get(code.co_filename)
+        if whose is PLUMBING and frame.f_back is not None:
             # Mostly it is the next one: `call_later` above `call_at`.
-            frame = frame.f_back or frame
+            frame = frame.f_back
             code = frame.f_code
-        if known_files.get(code.co_filename) is PROGRAM:
+            whose = known_files.get(code.co_filename)
+        if whose is PROGRAM:
             lifetime.code, lifetime.lasti = code, frame.f_lasti
         else:
             lifetime.code, lifetime.lasti = outside(frame)
