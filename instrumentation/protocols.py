@@ -36,7 +36,7 @@ CALLBACKS = (
 class Connection:
     """What a protocol's callbacks run as."""
 
-    __slots__ = ("connects", "lifetime", "lost", "transport")
+    __slots__ = ("_until", "connects", "lifetime", "lost", "transport")
 
     def __init__(self, lifetime: Lifetime, transport: Any, protocol: object) -> None:
         self.lifetime = lifetime
@@ -52,6 +52,17 @@ class Connection:
         self.transport: Callable[[], object] = ref(transport, collected)
         self.lost = False
         """The transport is lost already, and its end waits for this protocol to be told."""
+
+    def wait_for(self, protocol: object) -> None:
+        """Let the end of the transport wait for this protocol to be told, and the transport too."""
+        self.lost = True
+        transport, key = self.transport(), id(protocol)
+        lifetime = self.lifetime
+        self.transport = lambda: transport
+        try:
+            self._until = ref(protocol, lambda _: _disconnect(lifetime, key))
+        except TypeError:
+            """Without weak references, and sure to be told but for a loop that closes now."""
 
     def told(self, protocol: object) -> None:
         """The protocol has been told of an end, of the connection or of a process."""

@@ -46,7 +46,7 @@ def _connection_lost(wrapped: Any, protocol: Any, args: Any, kwargs: Any) -> Non
         if protocol._app_state is not before and is_told_of_the_end(app_protocol):
             connection = connections.get(id(app_protocol))
             if connection is not None:
-                connection.lost = True
+                connection.wait_for(app_protocol)
         token: Token | None = getattr(protocol, "_whence", None)
         if token is not None:
             end(local.state, token.lifetime, CLOSED)

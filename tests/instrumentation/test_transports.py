@@ -262,15 +262,11 @@ def test_a_datagram_socket_runs_its_protocol_as_itself() -> None:
     assert events.names(async_id) == ["init", *["before", "after"] * 4, "destroy"]
 
 
-MODES = ("rb", "wb")
-
-
 def test_pipes_run_their_protocols_as_themselves() -> None:
     async def main() -> tuple[Noting, Noting]:
         loop = asyncio.get_running_loop()
-        reading, writing = (
-            os.fdopen(fd, mode, 0) for fd, mode in zip(os.pipe(), MODES, strict=True)
-        )
+        ends = zip(os.pipe(), ("rb", "wb"), strict=True)
+        reading, writing = (os.fdopen(fd, mode, 0) for fd, mode in ends)
         _, reader = await loop.connect_read_pipe(Noting, reading)
         transport, writer = await loop.connect_write_pipe(Noting, writing)
         transport.write(b"x")
