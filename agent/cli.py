@@ -19,12 +19,14 @@ whence: where did this asynchronous work come from?
 
 usage: whence run [options] [--] script.py | -m module | command ...
        whence env [options]
+       whence doctor [options] [--json] [--] [python | script.py | command ...]
        whence demo [--seconds N] [--load CLIENTS]
        whence --version | --help
 
-  run    run a program with the agent attached; its output, signals and exit code stay its own
-  env    show the settings, where each comes from, and how to attach by environment
-  demo   run a shop under load, traced, and print what its slowest requests did
+  run     run a program with the agent attached; its output, signals and exit code stay its own
+  env     show the settings, where each comes from, and how to attach by environment
+  doctor  show what is in, what is not and why, before you deploy
+  demo    run a shop under load, traced, and print what its slowest requests did
 
 examples:
   whence run app.py --port 8000               the program's own options follow it
@@ -39,6 +41,14 @@ WHENCE_MIN_DURATION) and a key of [tool.whence] in pyproject.toml (min_duration)
 
 RUN_USAGE = "usage: whence run [options] [--] script.py | -m module | command ...\n\n"
 ENV_USAGE = "usage: whence env [options]\n\n"
+DOCTOR_USAGE = """\
+usage: whence doctor [options] [--json] [--] [python | venv | script.py | -m module | command ...]
+
+Examines the Python that runs the program, or this one: the agent attaches there, every library is
+imported, tasks run on the loops, and the exporters' destinations are asked.  -v names every patched
+attribute.  The exit code is 1 if something is wrong; that nobody answers is a warning.
+
+"""
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -105,6 +115,28 @@ def env(words: "Sequence[str]") -> int:
     return 0
 
 
+def doctor(words: "Sequence[str]") -> int:
+    """`whence doctor`."""
+    from .arguments import HelpWanted, UsageError, options_help, read_options
+    from .config import SettingError
+    from .run import CannotRun
+
+    own = words[: words.index("--")] if "--" in words else words
+    as_json = "--json" in own
+    try:
+        options, program = read_options(
+            [word for word in own if word != "--json"] + list(words[len(own) :])
+        )
+        from .doctor import doctor
+
+        return doctor(options, program, as_json=as_json)
+    except HelpWanted:
+        print(DOCTOR_USAGE + options_help(), end="")
+        return 0
+    except (UsageError, SettingError, CannotRun) as error:
+        return _fail("whence doctor", str(error))
+
+
 def demo(words: "Sequence[str]") -> int:
     """`whence demo`."""
     from whence.examples.demo import main
@@ -112,7 +144,7 @@ def demo(words: "Sequence[str]") -> int:
     return main(words)
 
 
-VERBS = {"run": run, "env": env, "demo": demo}
+VERBS = {"run": run, "env": env, "doctor": doctor, "demo": demo}
 
 
 def _fail(command: str, text: str, code: int = USAGE_ERROR) -> int:

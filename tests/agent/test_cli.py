@@ -35,8 +35,8 @@ def test_the_help_of_run_lists_every_option(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["app.py"], "whence: expected a command out of run, env, demo, not 'app.py'"),
-        (["--slow"], "whence: expected a command out of run, env, demo, not '--slow'"),
+        (["app.py"], "whence: expected a command out of run, env, doctor, demo, not 'app.py'"),
+        (["--slow"], "whence: expected a command out of run, env, doctor, demo, not '--slow'"),
         (["run"], "whence run: expected a program: script.py, -m module or a command"),
         (["run", "-q"], "whence run: expected a program: script.py, -m module or a command"),
         (["run", "-m"], "whence run: -m: expected a module after it"),

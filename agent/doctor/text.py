@@ -1,0 +1,158 @@
+"""The report for people: sections of aligned rows, no line longer than 100 columns."""
+
+import textwrap
+
+from .findings import LEVELS, Finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    Row = Sequence[str]
+    Report = dict[str, Any]
+
+WIDTH = 100
+_INDENT = "  "
+_GAP = "  "
+
+_COLOURS = {
+    "error": "31",
+    "failed": "31",
+    "unusable": "31",
+    "does not attach": "31",
+    "warning": "33",
+    "broken": "33",
+    "takes no spans": "33",
+    "in": "32",
+    "attaches": "32",
+    "takes spans": "32",
+    "all seen": "32",
+}
+"""Cell -> SGR code, of those that are a state."""
+
+
+def render(report: "Report", *, colour: bool, places: bool) -> str:
+    """The whole report; with `places` also every attribute that is patched."""
+    lines = [f"whence {report['whence']}, {' '.join(report['command'])}"]
+    for title, rows in _sections(report, places):
+        found = [row for row in rows if row]
+        if found:
+            lines += ["", title, *_table(found, colour)]
+    lines += ["", *_findings(report, colour)]
+    return "\n".join(lines) + "\n"
+
+
+def _sections(report: "Report", places: bool) -> "Iterator[tuple[str, Iterable[Row]]]":
+    yield "python", _interpreter(report)
+    yield "attaching", _attaching(report)
+    yield "settings other than the defaults", _settings(report)
+    yield "engine and loops", _engine_and_loops(report)
+    yield "instrumentations", _instrumentations(report, places)
+    yield "cannot be seen", _impossible(report)
+    yield "exporters", _exporters(report)
+
+
+def _interpreter(report: "Report") -> "Iterator[Row]":
+    python = report["interpreter"]
+    if python is None:
+        return
+    gil = "free-threaded" if python["free_threaded"] else "with the GIL"
+    main = {True: "main interpreter", False: "subinterpreter", None: ""}[python["main_interpreter"]]
+    kind = ", ".join(filter(None, (python["implementation"], gil, main)))
+    yield "version", f"{python['version']} ({kind})"
+    yield "prefix", python["prefix"]
+    yield "platform", python["platform"]
+    flags = [name for name, is_set in python["flags"].items() if is_set]
+    if flags:
+        yield "flags", ", ".join(flags)
+
+
+def _attaching(report: "Report") -> "Iterator[Row]":
+    for way, came in (report["attaching"] or {}).items():
+        yield way, "attaches" if came["attaches"] else "does not attach", came["by"] or ""
+    for nth, file in enumerate(report["sitecustomizes"]):
+        yield "sitecustomize", "does not run" if nth else "runs as well", file
+
+
+def _settings(report: "Report") -> "Iterator[Row]":
+    for row in report["settings"]:
+        if not row["is_default"]:
+            yield row["name"], row["value"], row["origin"]
+
+
+def _engine_and_loops(report: "Report") -> "Iterator[Row]":
+    engine = report["engine"]
+    if engine is not None:
+        slower = ", ".join(engine["slower"])
+        yield "engine", engine["name"], slower and f"slower: {slower}"
+    for loop in report["loops"]:
+        missed = ", ".join(loop["missed"])
+        debug = ", debug mode" if loop["debug"] else ""
+        yield (
+            _named(loop),
+            f"not seen: {missed}" if missed else "all seen",
+            f"{loop['class'] or loop['error']}{debug}",
+        )
+
+
+def _instrumentations(report: "Report", places: bool) -> "Iterator[Row]":
+    for row in report["instrumentations"]:
+        patched = row["patched"]
+        what = row["why"] or (f"{len(patched)} patched" if patched else "")
+        if row["skipped"]:
+            what += f", {len(row['skipped'])} not"
+        yield row["name"], row["state"], _named(row), what
+        if places:
+            yield from (("", "", "", place) for place in patched)
+
+
+def _named(row: "dict[str, Any]") -> str:
+    """The library with its version, and the range that is tested if it is outside."""
+    version = f" {row['version']}" if row["version"] else ""
+    tested = f" (tested {row['tested']})" if row["is_tested"] is False else ""
+    return f"{row['library']}{version}{tested}"
+
+
+def _impossible(report: "Report") -> "Iterator[Row]":
+    for row in report["instrumentations"]:
+        yield from row["impossible"].items()
+
+
+def _exporters(report: "Report") -> "Iterator[Row]":
+    for row in report["exporters"]:
+        yield row["name"], row["state"], row["label"]
+
+
+def _table(rows: "Sequence[Row]", colour: bool) -> "Iterator[str]":
+    """All columns but the last are as wide as their widest cell; the last one is wrapped."""
+    columns = max(map(len, rows))
+    widths = [
+        max((len(row[at]) for row in rows if at < len(row) - 1), default=0)
+        for at in range(columns - 1)
+    ]
+    for row in rows:
+        *cells, last = row
+        head = _INDENT + "".join(
+            _painted(cell.ljust(width), cell, colour) + _GAP
+            for cell, width in zip(cells, widths, strict=False)
+        )
+        room = WIDTH - len(_INDENT) - sum(widths[: len(cells)]) - len(_GAP) * len(cells)
+        first, *more = textwrap.wrap(last, max(room, 20)) or [""]
+        yield (head + _painted(first, last, colour)).rstrip()
+        yield from (" " * (WIDTH - room) + line for line in more)
+
+
+def _findings(report: "Report", colour: bool) -> "Iterator[str]":
+    found = [Finding(**finding) for finding in report["findings"]]
+    counts = {level: sum(f.level == level for f in found) for level in LEVELS}
+    if not found:
+        yield "all is well"
+        return
+    yield ", ".join(f"{n} {level}{'s' * (n > 1)}" for level, n in counts.items() if n)
+    yield from _table([(finding.level, finding.text) for finding in found], colour)
+
+
+def _painted(shown: str, cell: str, colour: bool) -> str:
+    code = _COLOURS.get(cell) if colour else None
+    return shown if code is None else f"\033[{code}m{shown}\033[0m"
