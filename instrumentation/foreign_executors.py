@@ -75,6 +75,9 @@ class Job:
 
     def __init__(self, function: Any, lifetime: Lifetime) -> None:
         self.__wrapped__ = function
+        # What a class has of its own is not asked of `__getattr__`.
+        self.__module__ = getattr(function, "__module__", None)  # type: ignore[assignment]
+        self.__doc__ = getattr(function, "__doc__", None)
         self._token = Token(lifetime)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
