@@ -63,6 +63,7 @@ def both(launch: Launcher, receiver: HttpReceiver, how: str) -> tuple[Finished, 
         ("fail", 1, FAILED),
         pytest.param("interrupt", -signal.SIGINT, INTERRUPTED, marks=posix_only),
     ],
+    ids=["return", "exit", "exit in a task", "fail", "interrupt"],
 )
 def test_what_a_program_did_is_sent_and_it_ends_as_ever(
     how: str, code: int, drawing: str, launch: Launcher, http_receiver: HttpReceiver

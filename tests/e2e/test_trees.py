@@ -94,7 +94,6 @@ DRAWINGS = {
 }
 
 
-JOB_OUTLIVES = pytest.mark.xfail(strict=False, reason="a job is done after its result is there")
 LINK_LOST = pytest.mark.xfail(reason="a dropped root forgets what it was linked to")
 
 
@@ -104,14 +103,14 @@ def each(**marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("program", found)
 
 
-@each(jobs=JOB_OUTLIVES, mixture=JOB_OUTLIVES)
+@each()
 def test_everything_that_a_program_does_is_where_it_was_triggered(
     program: str, traced: Tracing
 ) -> None:
     check_drawing(traced(program, *EVERYTHING), DRAWINGS[program])
 
 
-@each(short_parent=LINK_LOST, jobs=JOB_OUTLIVES, mixture=JOB_OUTLIVES)
+@each(short_parent=LINK_LOST)
 def test_what_is_left_without_the_short_ones_is_still_in_its_place(
     program: str, traced: Tracing
 ) -> None:

@@ -101,14 +101,12 @@ def named(spans: Iterable[SeenSpan], name: str) -> list[SeenSpan]:
     return [span for span in spans if span.name == name]
 
 
-@pytest.mark.xfail(strict=False, reason="a job is done after its result is there")
 def test_each_request_on_a_kept_connection_is_a_trace(traced: Tracing) -> None:
     service = Service(traced, "--min-duration", "0")
     be_visited(service)
     check_drawing(service.spans(), EVERYTHING)
 
 
-@pytest.mark.xfail(strict=False, reason="a job is done after its result is there")
 def test_what_is_left_of_requests_without_the_short_ones_is_in_its_place(traced: Tracing) -> None:
     service = Service(traced)
     be_visited(service)
