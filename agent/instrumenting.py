@@ -54,7 +54,8 @@ WAITING = "waiting"
 
 _applied: list[tuple[str, Any, Any]] = []
 """Name, module and patches of those that are in, the first one first."""
-_offered: list[str] = []
+_offered: list[Any] = []
+_looked_up = False
 """Names of those of other distributions."""
 _switched_off: frozenset[str] = frozenset()
 _failures: dict[str, str] = {}
@@ -93,7 +94,7 @@ class State:
 def states() -> list[State]:
     """Every instrumentation that there is, and what became of it: for `whence doctor`."""
     rows = [State(library, name) for library, names in INSTRUMENTATIONS.items() for name in names]
-    rows += [State(name, name) for name in _offered]
+    rows += [State(offered.name, offered.name) for offered in _offered]
     known = {row.name for row in rows}
     rows += [State(ENTRY_POINTS, name) for name in _failures if name not in known]
     applied = {name: (module, patches) for name, module, patches in _applied}
@@ -155,14 +156,16 @@ def _left_out(name: str, error: Exception) -> None:
 def _apply_entry_points() -> None:
     """Installed by other distributions.  Looking them up imports importlib.metadata, which a
     program with asyncio can bear."""
-    try:
-        found = import_module("importlib.metadata").entry_points(group=ENTRY_POINTS)
-    except Exception as error:
-        # Some other distribution's metadata is broken; the program imports asyncio all the same.
-        _left_out(f"what other distributions offer as {ENTRY_POINTS}", error)
-        return
-    _offered[:] = [entry_point.name for entry_point in found]
-    for entry_point in found:
+    global _looked_up
+    if not _looked_up:
+        # Once in a process: it reads the metadata of everything that is installed.
+        _looked_up = True
+        try:
+            _offered[:] = import_module("importlib.metadata").entry_points(group=ENTRY_POINTS)
+        except Exception as error:
+            # Somebody else's metadata is broken; the program imports asyncio all the same.
+            _left_out(f"what other distributions offer as {ENTRY_POINTS}", error)
+    for entry_point in _offered:
         if entry_point.name not in _switched_off:
             when_imported(
                 entry_point.name,

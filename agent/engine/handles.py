@@ -269,9 +269,11 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
                 lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
                 try:
                     if type(loop).time is _stock_time:
-                        lifetime.scheduled = int(when * 1e9)
+                        due = int(when * 1e9)
                     else:
-                        lifetime.scheduled += int((when - loop.time()) * 1e9)
+                        due = lifetime.created + int((when - loop.time()) * 1e9)
+                    if due > lifetime.created:
+                        lifetime.scheduled = due
                 except (ArithmeticError, TypeError, ValueError):
                     pass  # `sleep(inf)` never becomes ready.
         else:
