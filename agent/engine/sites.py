@@ -44,7 +44,7 @@ _ours: tuple[str, ...] = (_here,)
 """The folders of whence's own code."""
 
 
-_RUNS_A_CALLBACK = frozenset({"_run", "_run_once", "run_forever", "run_until_complete"})
+_RUNS_A_CALLBACK = frozenset({"_run", "_run_once", "run_forever"})
 """Functions of the plumbing beyond which is what started the loop, not what created something."""
 
 
