@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 
 from whence.version import VERSION
 

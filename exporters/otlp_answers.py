@@ -10,7 +10,7 @@ def rejected_in_protobuf(answer: bytes) -> tuple[int, str]:
     """Of an ExportTraceServiceResponse.  Answers that are none reject nothing."""
     if answer in _NOTHING:
         return 0, ""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
     try:

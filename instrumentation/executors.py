@@ -40,6 +40,9 @@ def install(patches: Patches) -> None:
 class WorkItem(_Stock):  # type: ignore[misc]
     """A queued job."""
 
+    future: Any
+    _whence: Token | None
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         state = local.state
