@@ -2,12 +2,22 @@
 
 import sys
 from collections import Counter
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from drawing import check_drawing, names_in
-from tracing import Tracing
+from launching import Launcher
+from receivers import HttpReceiver
+from rules import check_spans
+from seen import spans_of
+from tracing import PROGRAMS, Tracing
+
+STEPS_OF_LONG = 30
+CLOCKS = 1_000_000
+"""Nanoseconds by which the wall clocks of two traces may differ: each is read once."""
 
 EVERYTHING = ("--min-duration", "0")
 
@@ -110,6 +120,13 @@ def test_everything_that_a_program_does_is_where_it_was_triggered(
     check_drawing(traced(program, *EVERYTHING), DRAWINGS[program])
 
 
+@pytest.mark.xfail(reason="what uvloop does for itself at its end has spans")
+@pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not made for this system")
+@each()
+def test_on_uvloop_everything_is_in_the_same_place(program: str, traced: Tracing) -> None:
+    check_drawing(traced(program, *EVERYTHING, loop="uvloop"), DRAWINGS[program])
+
+
 @each(short_parent=LINK_LOST)
 def test_what_is_left_without_the_short_ones_is_still_in_its_place(
     program: str, traced: Tracing
@@ -143,3 +160,31 @@ def test_what_a_short_task_started_belongs_to_what_had_started_that(traced: Trac
             timer sleep
     """,
     )
+
+
+def test_what_goes_on_for_long_comes_in_segments(
+    launch: Launcher, http_receiver: HttpReceiver
+) -> None:
+    """Each but the first is a trace of its own, and says which it continues; no child is lost."""
+    options = ["--min-duration", "0", "--segment", "0.3", "--endpoint", http_receiver.url]
+    ran = launch.run("-q", *options, str(PROGRAMS / "long.py"))
+    assert (ran.code, ran.err) == (0, "")
+    spans = spans_of(http_receiver.received.requests)
+    check_spans(spans)
+    named = Counter(span.name for span in spans)
+    assert (named["task step"], named["timer sleep"]) == (STEPS_OF_LONG, 2 * STEPS_OF_LONG)
+
+    segments = sorted((s for s in spans if s.name == "task main"), key=lambda s: s.start)
+    assert len(segments) >= 3
+    assert len({segment.trace_id for segment in segments}) == len(segments)
+    assert [s.attributes["whence.segment"] for s in segments] == [*range(len(segments))]
+    assert [s.outcome for s in segments] == ["open"] * (len(segments) - 1) + ["done"]
+    assert {segment.parent_id for segment in segments} == {""}
+    assert segments[0].links == []
+    for before, segment in pairwise(segments):
+        continued = (before.trace_id, before.span_id, {"whence.link": "segment"})
+        assert segment.links == [continued]
+    parents = {segment.span_id: segment for segment in segments}
+    for step in (span for span in spans if span.name == "task step"):
+        segment = parents[step.parent_id]
+        assert segment.start <= step.start <= segment.end + CLOCKS

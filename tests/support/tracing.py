@@ -19,17 +19,21 @@ class Tracing:
         self.receiver = receiver
         launch.write("ear/sitecustomize.py", EAR)
         self._folder = launch.folder / "ear"
-        self.env = {"PYTHONPATH": str(self._folder), "EAR": str(self._folder)}
-        """The variables with which a program's events are noted."""
+
+    def env(self, loop: str = "asyncio") -> dict[str, str]:
+        """The variables with which a program's events are noted, and it runs on this loop: that of
+        asyncio or uvloop."""
+        folder = str(self._folder)
+        return {"PYTHONPATH": folder, "EAR": folder, "LOOP": loop}
 
     def words(self, program: str, *options: str) -> list[str]:
         """The command that runs a program and sends its spans here."""
         endpoint = ["--endpoint", self.receiver.url]
         return [*self.launch.whence, "run", *endpoint, *options, str(PROGRAMS / f"{program}.py")]
 
-    def __call__(self, program: str, *options: str) -> list[SeenSpan]:
+    def __call__(self, program: str, *options: str, loop: str = "asyncio") -> list[SeenSpan]:
         """Run a program to its end; its spans, which are as the rules say."""
-        ran = self.launch(*self.words(program, *options), env=self.env)
+        ran = self.launch(*self.words(program, *options), env=self.env(loop))
         return self.checked(ran)
 
     def checked(self, ran: Finished, *, remote: Mapping[str, str] = {}) -> list[SeenSpan]:

@@ -4,11 +4,12 @@ So does the task of a connection, which belongs to no other task.
 """
 
 import asyncio
+from collections.abc import Coroutine
 
 _long: set["asyncio.Task[None]"] = set()
 
 
-def start(coroutine: "asyncio.Coroutine[None, None, None]") -> None:
+def start(coroutine: Coroutine[None, None, None]) -> None:
     _long.add(asyncio.create_task(coroutine))
 
 
