@@ -48,7 +48,8 @@ def _process_exited(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> Non
         return
     lifetime, code = token.lifetime, args[0]
     if isinstance(lifetime, SpanLifetime) and lifetime.attributes is not None:
-        lifetime.attributes["process.exit.code"] = code
+        # Another dictionary: the sender thread may be reading the one before.
+        lifetime.attributes = {**lifetime.attributes, "process.exit.code": code}
     end(local.state, lifetime, DONE if code == 0 else FAILED)
     _end_what_nobody_settles(transport)
 
