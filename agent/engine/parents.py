@@ -6,7 +6,7 @@ The rules (a span's parent is what *triggered* the resource):
   keeps its parent.  **The parent is settled when the child ends**: a transparent or dropped one
   forwards to its own, an open one is kept from then on.  So no span is ever exported whose parent
   is not.
-- No ancestor with a span: the root of a new trace.
+- No ancestor with a span: the root of a new trace, with the link of the root that is left out.
 - A *boundary* type, a timer re-armed from its own chain, or anything triggered by a *container*
   (server, connection, signal): the root of a new trace, linked to what triggered it.
 
@@ -27,7 +27,7 @@ def adopt(child: SpanLifetime, trigger: Lifetime) -> None:
     if nearest is None:
         return
     if nearest.transparent or nearest.fate is DROPPED:
-        nearest = surviving(nearest)
+        nearest, child.link = standing_for(nearest)
         if nearest is None:
             return
     if (
@@ -41,11 +41,22 @@ def adopt(child: SpanLifetime, trigger: Lifetime) -> None:
         nearest.children += 1
 
 
-def surviving(ancestor: SpanLifetime | None) -> SpanLifetime | None:
-    """The first that is, or may become, a span: this one or the nearest of its ancestors."""
-    while ancestor is not None and (ancestor.transparent or ancestor.fate is DROPPED):
-        ancestor = ancestor.parent
-    return ancestor
+def standing_for(
+    ancestor: SpanLifetime | None,
+) -> tuple[SpanLifetime | None, SpanLifetime | None]:
+    """What is, or may become, a span in place of this one: as a parent, or else as a link.
+
+    It is the ancestor itself, or the nearest above it; beyond a root it is what that is linked to,
+    and whoever has none but that is a root with the same link."""
+    linked = False
+    while ancestor is not None:
+        if not ancestor.transparent and ancestor.fate is not DROPPED:
+            return (None, ancestor) if linked else (ancestor, None)
+        if ancestor.parent is None and isinstance(ancestor.link, SpanLifetime):
+            ancestor, linked = ancestor.link, True
+        else:
+            ancestor = ancestor.parent
+    return None, None
 
 
 def _rearmed(child: SpanLifetime, ancestor: SpanLifetime | None) -> bool:
@@ -71,19 +82,24 @@ def make_root(child: SpanLifetime) -> None:
 
 def keep_family(child: SpanLifetime) -> None:
     """A kept lifetime has ended: settle its parent, or its link, and keep it."""
-    if child.parent is not None:
-        child.parent = parent = surviving(child.parent)
-        if parent is not None:
-            parent.keep = True
-    elif isinstance(child.link, SpanLifetime):
-        child.link = link = surviving(child.link)
-        if link is not None:
-            link.keep = True
+    _settle_family(child)
+    family = child.parent or child.link
+    if isinstance(family, SpanLifetime):
+        family.keep = True
 
 
 def forget_family(child: SpanLifetime) -> None:
     """It will not be exported: keep only the way past it, for what it triggered.
 
     Else a chain, in which each triggers the next and ends, would keep all that came before."""
-    child.parent = surviving(child.parent)
-    child.link = None
+    _settle_family(child)
+
+
+def _settle_family(child: SpanLifetime) -> None:
+    if child.parent is not None:
+        child.parent, link = standing_for(child.parent)
+        if child.parent is None:
+            child.link = link
+    elif isinstance(child.link, SpanLifetime):
+        stands, link = standing_for(child.link)
+        child.link = stands or link

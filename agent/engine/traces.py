@@ -14,7 +14,7 @@ Only the sender thread runs this, one lifetime after the other as they come out 
 from time import sleep
 
 from .lifetimes import DROPPED, KEPT, OPEN, SpanLifetime
-from .parents import surviving
+from .parents import standing_for
 from .places import Segments, Span, Trace
 from .recorder import open_lifetimes
 
@@ -135,25 +135,35 @@ def _span_of(lifetime: SpanLifetime) -> Span:
 
 
 def _settled(ancestor: SpanLifetime | None) -> SpanLifetime | None:
-    """The first from here upwards that is certain to be exported.
+    """The first from here upwards that is certain to be exported."""
+    while True:
+        ancestor, _ = standing_for(ancestor)
+        if ancestor is None or _is_certain(ancestor):
+            return ancestor
+
+
+def _settled_link(target: SpanLifetime | None) -> SpanLifetime | None:
+    """The same of what a root is linked to: what stands for it may be a link as well."""
+    while True:
+        stands, link = standing_for(target)
+        target = stands or link
+        if target is None or _is_certain(target):
+            return target
+
+
+def _is_certain(ancestor: SpanLifetime) -> bool:
+    """Whether it will be exported, or has been; what says no will be passed over from now on.
 
     An open one is told to be; one that is ending at this very moment, in another thread, has either
     heard it or is about to say that it was dropped.  One that is forgotten, because a fork or a
     detach came between, will never say anything."""
-    moments = 0
-    while True:
-        ancestor = surviving(ancestor)
-        if ancestor is None:
-            return None
-        ancestor.keep = True
+    ancestor.keep = True
+    for _ in range(_MOMENTS):
         if ancestor.fate is not None or ancestor.async_id in open_lifetimes:
-            if ancestor.fate is not DROPPED:
-                return ancestor
-        elif moments < _MOMENTS:
-            moments += 1
-            sleep(0.0001)
-        else:
-            ancestor.fate = DROPPED
+            return ancestor.fate is not DROPPED
+        sleep(0.0001)
+    ancestor.fate = DROPPED
+    return False
 
 
 def _outlived(child: SpanLifetime, parent: SpanLifetime) -> bool:
@@ -170,6 +180,9 @@ def _new_span(child: SpanLifetime, parent: Span | None) -> Span:
 def _root_span(child: SpanLifetime, link: Span | None) -> Span:
     if link is not None:
         child.link = link
+    elif child.parent is not None:
+        # None of its ancestors is exported: it takes the place of their root.
+        child.link = standing_for(child.parent)[1]
     trace = Trace(child)
     trace.spans = 1
     if child.attributes is not None:
@@ -199,7 +212,7 @@ def _link_of(lifetime: SpanLifetime) -> Span | None:
     target = lifetime.link
     if not isinstance(target, SpanLifetime):
         return target
-    target = _settled(target)
+    target = _settled_link(target)
     if target is None:
         return None
     _span_of(target)

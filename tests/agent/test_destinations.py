@@ -127,7 +127,7 @@ def test_after_failures_it_is_left_alone_for_longer_and_longer(
     destination: Destination, theirs: Theirs, clock: Clock
 ) -> None:
     theirs.result = ExportError("down")
-    tries = []
+    tries: list[float] = []
     while len(tries) < 10:
         before = len(theirs.batches)
         destination.export(spans(1))

@@ -55,7 +55,7 @@ def test_a_timer_is_called_by_what_the_program_asked_for() -> None:
             called.append(short_name(callback.__qualname__))
             return original(when, callback, *args, **kwargs)
 
-        loop.call_at = call_at  # type: ignore[method-assign]
+        loop.call_at = call_at  # type: ignore[method-assign, assignment]
         await asyncio.sleep(0.001)
         async with asyncio.timeout(5):
             await asyncio.sleep(0)

@@ -197,6 +197,63 @@ def test_a_link_to_what_was_dropped_goes_to_its_parent(lives: Lives) -> None:
     assert link_of(request) == main.async_id
 
 
+def test_a_dropped_root_leaves_its_link_to_what_it_triggered(lives: Lives) -> None:
+    server = lives.begin("server", row=SERVER)
+    short = lives.begin("short", by=server)
+    child = lives.begin("child", by=short)
+    lives.end(short)
+    later = lives.begin("later", by=short)
+    lives.end(child, after=2)
+    lives.end(later)
+    for lifetime in lives.come_out():
+        assert parents([lifetime]) == {lifetime.name: None}
+        assert link_of(lifetime) == server.async_id
+
+
+def test_what_is_open_takes_the_link_of_a_dropped_root_too(lives: Lives) -> None:
+    """It is placed before it ends, for its own child."""
+    connection = lives.begin("accept", row=TRANSPORT)
+    short = lives.begin("short", by=connection)
+    child = lives.begin("child", by=short)
+    lives.end(short)
+    lives.live(2, "grandchild", by=child)
+    lives.come_out()
+    lives.end(child)
+    (child,) = lives.come_out()
+    assert link_of(child) == connection.async_id
+
+
+def test_links_through_several_dropped_roots_come_to_the_first_that_is_left(lives: Lives) -> None:
+    main = lives.begin("main")
+    nearest = main
+    for _ in range(5):
+        nearest = lives.begin("request", by=nearest, row=REQUEST)
+    child = lives.begin("child", by=nearest)
+    trigger = nearest
+    while trigger is not main:
+        below, trigger = trigger, trigger.link  # type: ignore[assignment]
+        lives.end(below)
+    lives.end(child, after=2)
+    (child,) = lives.come_out()
+    assert parents([child]) == {"child": None}
+    assert link_of(child) == main.async_id
+
+
+def test_a_period_of_dropped_timers_keeps_nothing_of_its_past(lives: Lives) -> None:
+    main = lives.begin("main")
+    timer = arm(lives, by=main)
+    for _ in range(50):
+        after = arm(lives, by=timer)
+        lives.end(timer)
+        timer = after
+    kept, lifetime = 0, timer
+    while isinstance(lifetime.parent or lifetime.link, SpanLifetime):
+        lifetime = lifetime.parent or lifetime.link  # type: ignore[assignment]
+        kept += 1
+    assert lifetime is main
+    assert kept <= 3
+
+
 def arm(lives: Lives, by: SpanLifetime) -> SpanLifetime:
     """A timer, always from the same line."""
     return lives.begin("tick", by=by, row=TIMER_HANDLE)

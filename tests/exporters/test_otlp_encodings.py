@@ -23,7 +23,7 @@ from whence.exporters.spans import Span
 
 MANY = 10**9
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 int64 = st.integers(-(2**63), 2**63 - 1)
 scalars = st.one_of(texts, st.booleans(), int64, st.floats(allow_nan=False))
 values = st.one_of(scalars, st.lists(texts, max_size=3), st.lists(int64, max_size=3))
@@ -112,7 +112,7 @@ def test_a_batch_is_as_many_requests_as_its_size_asks_for(some: list[Span], most
 
 def span_with(**fields: Any) -> Span:
     context = SpanContext(1, 2, is_remote=False)
-    given = {
+    given: dict[str, Any] = {
         "name": "main",
         "context": context,
         "parent": None,

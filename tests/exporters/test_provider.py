@@ -1,7 +1,7 @@
 """What OpenTelemetry's SDK says about this process."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,7 +29,9 @@ def description(made: Provider) -> str:
 
 
 @pytest.fixture
-def set_by_application(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def set_by_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[TracerProvider], TracerProvider]:
     """Sets a provider as an application does, for this test."""
 
     def set_provider(theirs: TracerProvider) -> TracerProvider:

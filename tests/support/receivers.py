@@ -156,10 +156,11 @@ def request_of_json(line: str) -> ExportTraceServiceRequest:
                         if key in message:
                             raw = bytes.fromhex(message[key])
                             message[key] = b64encode(raw).decode()
-    return json_format.ParseDict(content, ExportTraceServiceRequest())
+    request: ExportTraceServiceRequest = json_format.ParseDict(content, ExportTraceServiceRequest())
+    return request
 
 
-class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[misc]
+class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     """An OTLP/gRPC receiver that answers as it is told."""
 
     def __init__(self, port: int = 0) -> None:
@@ -167,7 +168,8 @@ class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore
         self.code: grpc.StatusCode | None = None
         self.answer = ExportTraceServiceResponse()
         self._server = grpc.server(ThreadPoolExecutor(2))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
+        add_to_server: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self._server.start()
 
