@@ -474,6 +474,16 @@ def test_a_hook_disabled_before_the_delivery_does_not_hear(another: bool) -> Non
     assert others.names(async_id) == (["init", "destroy"] if another else [])
 
 
+def test_what_was_dropped_before_the_last_hook_went_is_told_to_no_later_one() -> None:
+    """SEMANTICS 8.3."""
+    with record() as before:
+        AsyncResource("X")
+    with record() as events:
+        AsyncResource("NEXT").run_in_async_scope(int)
+    (async_id,) = before.ids("X")
+    assert events.of(async_id) == []
+
+
 def test_require_manual_destroy_is_never_told_by_collection() -> None:
     """SEMANTICS 5.12."""
     with record() as events:
