@@ -391,6 +391,7 @@ def test_exit_handlers_that_make_resources_run_once_and_to_their_end(launch: Lau
         """
 @atexit.register
 def tidy_up():
+    whence.AsyncResource("AT EXIT")
     with whence.create_hook(init=boom):
         whence.AsyncResource("AT EXIT")
     print("tidied up", end=", ")
@@ -401,6 +402,46 @@ whence.AsyncResource("X")
     )
     assert finished.code == 1
     assert finished.out == "not flushed yet, tidied up, atexit\n"
+    assert finished.err.count("Traceback") == 1
+
+
+def test_a_hook_that_fails_in_another_thread_meanwhile_cuts_no_exit_handler_short(
+    launch: Launcher,
+) -> None:
+    """SEMANTICS 4.1."""
+    finished = program(
+        launch,
+        """
+inside, go_on = threading.Event(), threading.Event()
+
+def fail(async_id, type, *_):
+    if type == "LATE":
+        inside.set()
+        go_on.wait()
+    raise ValueError(type)
+
+@atexit.register
+def tidy_up():
+    go_on.set()
+    thread.join()
+    print("tidied up", end=", ")
+
+def work():
+    enabled.wait()
+    whence.AsyncResource("LATE")
+
+enabled = threading.Event()
+thread = threading.Thread(target=work, daemon=True)
+thread.start()
+whence.create_hook(init=fail).enable()
+enabled.set()
+inside.wait()
+whence.AsyncResource("FIRST")
+""",
+    )
+    assert finished.code == 1
+    assert finished.out == "not flushed yet, tidied up, atexit\n"
+    assert finished.err.index("ValueError: FIRST") < finished.err.index("ValueError: LATE")
 
 
 @pytest.mark.parametrize(
