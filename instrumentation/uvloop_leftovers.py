@@ -56,9 +56,11 @@ def install(patches: Patches) -> None:
 
 
 def _close(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> None:
+    leftovers: Leftovers | None = getattr(loop, "_whence", None)
+    # Closing drops the transports, and what is held for them.
+    left = [] if leftovers is None else list(leftovers.all())
     wrapped(*args, **kwargs)
-    leftovers = vars(loop).pop("_whence", None)
-    if leftovers is not None:
-        state = local.state
-        for lifetime in leftovers.all():
-            end(state, lifetime, CLOSED)
+    vars(loop).pop("_whence", None)
+    state = local.state
+    for lifetime in left:
+        end(state, lifetime, CLOSED)
