@@ -15,7 +15,7 @@ from whence.engine import (
 )
 from whence.engine.places import Span
 from whence.engine.traces import MAX_COUNTED_NAMES, MAX_DEPTH
-from whence.engine.types import EXECUTOR_JOB, HANDLE, REQUEST
+from whence.engine.types import EXECUTOR_JOB, HANDLE, REQUEST, SERVER
 
 SEGMENT = 60_000 * MS
 
@@ -134,6 +134,15 @@ def test_the_ancestors_of_what_is_cut_are_kept(lives: Lives) -> None:
     record = lives.cut(job)
     assert parent(record) == (parent_of_job.async_id, 0)
     assert parent_of_job.keep
+
+
+def test_the_first_segment_takes_the_link_of_a_dropped_root(lives: Lives) -> None:
+    server = lives.begin("server", row=SERVER)
+    short = lives.begin("short", by=server)
+    child = lives.begin("child", by=short)
+    lives.end(short)
+    lives.wait(60_000)
+    assert link(lives.cut(child)) == (server.async_id, 0)
 
 
 def test_an_end_between_the_clock_and_the_cut_makes_no_negative_time(lives: Lives) -> None:
@@ -257,6 +266,7 @@ def test_what_nobody_is_left_to_count_on_is_counted_as_such(lives: Lives) -> Non
     lives.live(2, "late", by=main)
     assert lives.come_out() == []
     assert lives.tracer.counted == 1
+    assert place(main).counted is None, "it has been exported already"
 
 
 def test_names_that_are_counted_are_limited(lives: Lives) -> None:
