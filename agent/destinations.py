@@ -57,7 +57,7 @@ class Destination:
         self.failed = 0
         """Spans that did not arrive, those included that nobody tried to send."""
         self.pending = 0
-        """Spans that are on their way at this moment."""
+        """Spans that it is being given at this moment, or next."""
         self.problem = ""
         """Why it is down, in one line; empty while it is up."""
         self.complained = False
@@ -93,6 +93,7 @@ class Destination:
         `timeout` is what is left at the end of the process, in seconds; None while it runs."""
         if self.exporter is None or not self._is_due(timeout):
             self.failed += len(batch)
+            self.pending = 0
             return
         self.pending = len(batch)
         began = monotonic()

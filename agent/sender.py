@@ -112,6 +112,9 @@ class Sender:
         """Held while the thread runs."""
         self._thread_id = self._native_id = 0
         self._loaded = False
+        self._taken = ring.pushed - len(ring)
+        """How many records out of the ring have been handed to the destinations, or counted."""
+        self._counted = 0
 
     def wake(self) -> None:
         """Let it drain soon.  Called by the ring, in any thread; never raises."""
@@ -124,11 +127,11 @@ class Sender:
         lost = ring.dropped + sum(d.failed for d in self.destinations)
         if self.stopped:
             # If it was not done in time, nobody will ever know of these.
-            lost += len(ring) + sum(d.pending for d in self.destinations)
+            lost += ring.pushed - self._taken + sum(d.pending for d in self.destinations)
         return Counts(
             sent=sum(d.sent for d in self.destinations),
             unsampled=sum(d.unsampled for d in self.destinations),
-            counted=self.tracer.counted,
+            counted=self._counted,
             dropped=lost,
         )
 
@@ -236,6 +239,7 @@ class Sender:
             scans = not more and monotonic() >= self._next_scan
             if scans:
                 batch += self._long_open()
+            self._announce(batch, len(drained))
             if batch or scans:
                 self._export(batch)
             if not more or self._order is not None:
@@ -244,6 +248,13 @@ class Sender:
     def _placed(self, drained: "list[SpanLifetime]") -> "list[SpanLifetime]":
         place = self.tracer.place
         return [lifetime for lifetime in drained if place(lifetime)]
+
+    def _announce(self, batch: "list[SpanLifetime]", taken: int) -> None:
+        """Make what comes next the destinations' to count: it may be the end before they do."""
+        for destination in self.destinations:
+            destination.pending = len(batch)
+        self._taken += taken
+        self._counted = self.tracer.counted
 
     def _long_open(self) -> "list[SpanLifetime]":
         self._next_scan = monotonic() + self._scan_every
@@ -272,10 +283,11 @@ class Sender:
 
     def _finish_sending(self) -> None:
         while len(ring) and monotonic() < self._stop_by:
-            self._export_last(self._placed(ring.drain(BATCH)))
+            drained = ring.drain(BATCH)
+            self._export_last(self._placed(drained), len(drained))
         now = clock()
         cut = self.tracer.cut
-        self._export_last([cut(lifetime, now) for lifetime in self._worth_a_span(now)])
+        self._export_last([cut(lifetime, now) for lifetime in self._worth_a_span(now)], 0)
 
     def _finish_here(self) -> None:
         """Finish in the calling thread: too late in the process's life for another one."""
@@ -301,7 +313,8 @@ class Sender:
             destination.export(batch)
         _stay_unlisted()
 
-    def _export_last(self, batch: "list[SpanLifetime]") -> None:
+    def _export_last(self, batch: "list[SpanLifetime]", taken: int) -> None:
+        self._announce(batch, taken)
         if batch:
             self._load()
             for nth, destination in enumerate(self.destinations):
