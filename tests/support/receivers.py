@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -86,7 +87,7 @@ def _value(value: Any) -> Any:
 class HttpReceiver:
     """An OTLP/HTTP receiver that answers as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received = Received()
         self.status = 200
         self.answer: bytes = ExportTraceServiceResponse().SerializeToString()
@@ -94,6 +95,12 @@ class HttpReceiver:
         self.keeps_alive = True
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        if tls is not None:
+            # In the thread of each connection, so that one that fails stops nobody.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
         )
@@ -163,14 +170,17 @@ def request_of_json(line: str) -> ExportTraceServiceRequest:
 class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     """An OTLP/gRPC receiver that answers as it is told."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: grpc.ServerCredentials | None = None) -> None:
         self.received = Received()
         self.code: grpc.StatusCode | None = None
         self.answer = ExportTraceServiceResponse()
         self._server = grpc.server(ThreadPoolExecutor(2))
         add_to_server: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
         add_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        if tls is None:
+            self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        else:
+            self.port = self._server.add_secure_port(f"127.0.0.1:{port}", tls)
         self._server.start()
 
     @property
