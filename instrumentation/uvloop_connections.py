@@ -95,10 +95,14 @@ def _tls_of(transport: Any) -> Any:
 
 
 def _carrier_of(tls: Any) -> Any:
-    """The transport that this TLS goes over; only the collector knows it."""
+    """The transport that this TLS goes over, or that the TLS below it does; only the collector
+    knows it.  What the program talks to is a transport as well."""
     for referent in get_referents(tls):
-        if isinstance(referent, sealed.UVBaseTransport | sealed._SSLProtocolTransport):
-            return referent if (inner := _tls_of(referent)) is None else _carrier_of(inner)
+        below = _tls_of(referent)
+        if isinstance(referent, sealed.UVBaseTransport):
+            return referent
+        if below is not None and below is not tls:
+            return _carrier_of(below)
     return None
 
 

@@ -1,17 +1,20 @@
 """Readers, writers and signal handlers of uvloop."""
 
+import sys
 from asyncio import iscoroutine
+from gc import get_referrers
 from inspect import iscoroutinefunction
 from typing import Any
 
 import uvloop
 
 from whence.engine import CANCELLED, CLOSED, end, local
-from whence.engine.callbacks import bracket, follow
+from whence.engine.callbacks import Callback, bracket, follow, leave_out_ours
 from whence.engine.types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
 from .patching import Patches, Wrapper
 from .uvloop_leftovers import left_on
+from .uvloop_sealed import sealed
 
 
 def install(patches: Patches) -> None:
@@ -32,6 +35,8 @@ def _adding(row: ResourceType, kind: str) -> Wrapper:
         file, callback, *rest = given
         watching = bracket(callback, tuple(rest))
         wrapped(file, watching)
+        if loop.get_debug():
+            _leave_out_ours(watching)
         watched, descriptor = getattr(left_on(loop), kind), _descriptor(file)
         replaced = watched.get(descriptor)
         watched[descriptor] = follow(watching, row)
@@ -63,6 +68,13 @@ def _in_order(
     return (*args, *(kwargs[name] for name in named))
 
 
+def _leave_out_ours(watching: Callback) -> None:
+    """Where it was added: noted by its handle, which the loop gives to nobody."""
+    for referrer in get_referrers(watching):
+        if type(referrer) is sealed.Handle:
+            leave_out_ours(referrer._source_traceback, sys._getframe(1))
+
+
 def _descriptor(file: Any) -> int:
     return file if isinstance(file, int) else int(file.fileno())
 
@@ -75,6 +87,8 @@ def _add_signal_handler(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> None
     sig, callback, *rest = given
     handling = bracket(callback, tuple(rest))
     wrapped(sig, handling)
+    if loop.get_debug():
+        _leave_out_ours(handling)
     signals = left_on(loop).signals
     replaced = signals.get(sig)
     signals[sig] = follow(handling, SIGNAL_HANDLE)

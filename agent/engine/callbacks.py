@@ -112,7 +112,7 @@ class Callback(_Bracket):
                 state.depth -= 1
             if state.changed:
                 hooks_changed(state)
-        if lifetime.created:
+        if lifetime.created and lifetime.entered:
             now = lifetime.scheduled = clock()
             step = now - lifetime.entered
             lifetime.run += step
@@ -251,7 +251,7 @@ def scheduling_soon(original: Method) -> Method:
                     if lifetime.created:
                         lifetime.scheduled = clock()
                 if handle._source_traceback is not None:
-                    _leave_out_ours(handle._source_traceback, _getframe(1))
+                    leave_out_ours(handle._source_traceback, _getframe(1))
                 return handle
             if len(args) == 1:
                 trigger = _settled(args[0]) or trigger
@@ -267,7 +267,7 @@ def scheduling_soon(original: Method) -> Method:
             sites.leave_traceback(error)
             raise
         if handle._source_traceback is not None:
-            _leave_out_ours(handle._source_traceback, _getframe(1))
+            leave_out_ours(handle._source_traceback, _getframe(1))
         if recorder.on:
             scheduled.lifetime = lifetime = begin(HANDLE, trigger, state, 1)
         else:
@@ -309,7 +309,7 @@ def scheduling_later(original: Method) -> Method:
             sites.leave_traceback(error)
             raise
         if handle._source_traceback is not None:
-            _leave_out_ours(handle._source_traceback, _getframe(1))
+            leave_out_ours(handle._source_traceback, _getframe(1))
         state = local.state
         trigger = state.current
         if recorder.on:
@@ -356,7 +356,7 @@ def scheduling_from_thread(original: Method) -> Method:
                 end(local.state, scheduled.lifetime, CANCELLED)
             raise
         if handle._source_traceback is not None:
-            _leave_out_ours(handle._source_traceback, _getframe(1))
+            leave_out_ours(handle._source_traceback, _getframe(1))
         return handle
 
     return call_soon_threadsafe
@@ -454,9 +454,9 @@ def _leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime, outcome: 
         end(state, lifetime, outcome)
 
 
-def _leave_out_ours(frames: list[Any], caller: FrameType) -> None:
-    """In debug mode: the callback was scheduled where the program says so, from as deep as it
-    would be without us."""
+def leave_out_ours(frames: list[Any], caller: FrameType) -> None:
+    """In debug mode: the callback was scheduled where the program says so, and as many frames out
+    are known as would be without us."""
     from traceback import StackSummary, walk_stack
 
     kept = StackSummary.extract(
