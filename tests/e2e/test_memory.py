@@ -35,7 +35,9 @@ def test_nothing_is_left_of_tasks_whose_spans_were_sent(launch: Launcher) -> Non
 def test_spans_that_nobody_takes_are_counted_and_not_kept(launch: Launcher) -> None:
     with black_hole() as port:
         options = ["--min-duration", "0", "--max-spans", str(2 * TASKS)]
-        ran = launch.run(*options, "--endpoint", f"http://127.0.0.1:{port}", MANY)
+        options += ["--endpoint", f"http://127.0.0.1:{port}"]
+        # Longer than it all takes: the first batch is still being sent at the end.
+        ran = launch.run(*options, MANY, env={"OTEL_EXPORTER_OTLP_TIMEOUT": "300"})
     said = ran.json
     assert said["waited"] <= MOST_WAITING
     assert TASKS - MOST_WAITING - BATCH <= said["dropped"] <= TASKS
