@@ -12,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 _waiting: dict[str, list[Callable[[], None]]] = {}
+_halfway: set[str] = set()
+"""Of these, what another thread had begun to import already: looked at with every later import."""
 _changes: dict[str, list[Callable[[], Callable[[], None]]]] = {}
 
 
@@ -21,6 +23,8 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if _halfway:
+            _catch_up()
         if name not in _waiting and name not in _changes:
             return None
         for finder in sys.meta_path:
@@ -68,6 +72,8 @@ def when_imported(name: str, callback: Callable[[], None]) -> None:
         callback()
         return
     _waiting.setdefault(name, []).append(callback)
+    if module is not None:
+        _halfway.add(name)
     _find()
 
 
@@ -84,6 +90,15 @@ def _find() -> None:
         sys.meta_path.insert(0, _finder)
 
 
+def _catch_up() -> None:
+    for name in list(_halfway):
+        module = sys.modules.get(name)
+        if module is None or not _half_imported(module):
+            _halfway.discard(name)
+            for callback in _waiting.pop(name, ()) if module is not None else ():
+                callback()
+
+
 def _half_imported(module: ModuleType) -> bool:
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
@@ -91,6 +106,7 @@ def _half_imported(module: ModuleType) -> bool:
 def forget_all() -> None:
     """Wait for nothing more."""
     _waiting.clear()
+    _halfway.clear()
     _changes.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)

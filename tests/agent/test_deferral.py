@@ -6,6 +6,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,42 @@ def test_threads_that_import_at_once_call_once(library: Library) -> None:
     for thread in threads:
         thread.join()
     assert library.log == ["lib imported"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_another_thread_has_begun_to_import_is_caught_up_with(
+    library: Library, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """With the next import of anything, by whom ever; never before the module is ready."""
+    begun, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(sys, "events_of_this_test", (begun, go_on), raising=False)
+    library.add(
+        "slow.py",
+        "import sys\nbegun, go_on = sys.events_of_this_test\nbegun.set()\ngo_on.wait(30)\n"
+        + ("raise LookupError\n" if fails else "import after\n"),
+    )
+    for other in ("meanwhile", "after", "later"):
+        library.add(f"{other}.py")
+
+    def import_slow() -> None:
+        with suppress(LookupError):
+            importlib.import_module("slow")
+
+    thread = threading.Thread(target=import_slow)
+    thread.start()
+    assert begun.wait(30)
+    library.expect("slow")
+    importlib.import_module("meanwhile")
+    assert library.log == []
+    go_on.set()
+    thread.join()
+    assert library.log == []
+    importlib.import_module("later")
+    assert library.log == ([] if fails else ["slow imported"])
+    library.add("slow.py", "VALUE = 'another size altogether'")
+    importlib.invalidate_caches()
+    importlib.import_module("slow")
+    assert library.log == ["slow imported"]
 
 
 def test_the_finder_is_there_while_it_waits_and_gone_afterwards(library: Library) -> None:
