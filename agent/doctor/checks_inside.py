@@ -2,7 +2,7 @@
 
 from .findings import ERROR, NOTE, WARNING, Finding
 from .inside import BROKEN, FAILS, UNUSABLE
-from .versions import is_tested, tested_range
+from .versions import is_tested, range_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ def _check_instrumentations(rows: "list[dict[str, Any]]") -> "Iterator[Finding]"
             broken[row["library"]] = row["why"]
         elif is_tested(row["library"], row["version"]) is False:
             untested[row["library"]] = row["version"]
-        for place, why in row["skipped"].items():
-            yield Finding(WARNING, f"{place} is not patched ({why})", "calls of it are not traced")
+        if row["skipped"]:
+            places = ", ".join(f"{place} ({why})" for place, why in row["skipped"].items())
+            yield Finding(
+                WARNING,
+                f"{row['name']} does not patch {places}",
+                "what goes through these is not traced",
+            )
     for library, why in broken.items():
         yield Finding(
             WARNING,
@@ -50,14 +55,14 @@ def _check_instrumentations(rows: "list[dict[str, Any]]") -> "Iterator[Finding]"
         yield Finding(
             WARNING,
             f"{library} {version} is not among the versions that whence is tested with",
-            f"these are {tested_range(library)}",
+            f"these are {range_of(library)}",
             "try it before you deploy",
         )
 
 
 def _other_version(library: str, version: str | None) -> str:
     if is_tested(library, version) is False:
-        return f"use {library}{tested_range(library)}"
+        return f"use {library}{range_of(library)}"
     return "please report it"
 
 
@@ -75,9 +80,11 @@ def _check_loops(rows: "list[dict[str, Any]]") -> "Iterator[Finding]":
 
 
 def _check_words(inside: "dict[str, Any]", said: list[str]) -> "Iterator[Finding]":
-    """The agent's own lines, but for those that say what is known already."""
+    """The agent's own lines, but for those that say what other findings do."""
     failed = [row["name"] for row in inside["instrumentations"] if row["state"] == "failed"]
     known = tuple(f"whence: {name} is not instrumented" for name in failed)
     for line in dict.fromkeys(said):
         if line.startswith("whence: ") and not line.startswith(known):
-            yield Finding(WARNING, line.removeprefix("whence: "))
+            text = line.removeprefix("whence: ")
+            if not text.endswith("has no effect in this version"):
+                yield Finding(WARNING, text)

@@ -121,7 +121,7 @@ def _loops(asyncio: Any) -> list[tuple[str, Callable[[], Any]]]:
     loops = [("asyncio", asyncio.new_event_loop)]
     uvloop = sys.modules.get("uvloop")
     if uvloop is not None:
-        loops.append(("uvloop", uvloop.new_event_loop))
+        loops.append(("uvloop", lambda: uvloop.new_event_loop()))
     return loops
 
 

@@ -32,8 +32,10 @@ def main() -> None:
         "whence": _whence(),
     }
     if sys.argv[1:] == [EVERYTHING] and facts["attached"]:
-        # In what is no module of whence's own, but a program that finds it installed.
-        facts["inside"] = importlib.import_module("whence.doctor.inside").look_inside()
+        try:
+            facts["inside"] = importlib.import_module("whence.doctor.inside").look_inside()
+        except Exception as error:
+            facts["failed"] = type(error).__name__ + ": " + str(error)
     answer = "\n" + MARK + json.dumps(facts) + "\n"
     os.write(1, answer.encode("ascii"))
 

@@ -21,13 +21,15 @@ _COLOURS = {
     "failed": "31",
     "unusable": "31",
     "does not attach": "31",
+    "fails": "31",
+    "not seen": "31",
     "warning": "33",
     "broken": "33",
     "takes no spans": "33",
     "in": "32",
     "attaches": "32",
     "takes spans": "32",
-    "all seen": "32",
+    "seen": "32",
 }
 """Cell -> SGR code, of those that are a state."""
 
@@ -87,22 +89,17 @@ def _engine_and_loops(report: "Report") -> "Iterator[Row]":
         slower = ", ".join(engine["slower"])
         yield "engine", engine["name"], slower and f"slower: {slower}"
     for loop in report["loops"]:
-        missed = ", ".join(loop["missed"])
+        state = "fails" if loop["error"] else "not seen" if loop["missed"] else "seen"
         debug = ", debug mode" if loop["debug"] else ""
-        yield (
-            _named(loop),
-            f"not seen: {missed}" if missed else "all seen",
-            f"{loop['class'] or loop['error']}{debug}",
-        )
+        yield _named(loop), state, f"{loop['class'] or ''}{debug}"
 
 
 def _instrumentations(report: "Report", places: bool) -> "Iterator[Row]":
     for row in report["instrumentations"]:
         patched = row["patched"]
-        what = row["why"] or (f"{len(patched)} patched" if patched else "")
-        if row["skipped"]:
-            what += f", {len(row['skipped'])} not"
-        yield row["name"], row["state"], _named(row), what
+        counts = {"patched": len(patched), "not patched": len(row["skipped"])}
+        counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        yield row["name"], row["state"], _named(row), counted
         if places:
             yield from (("", "", "", place) for place in patched)
 

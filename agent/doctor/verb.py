@@ -13,7 +13,7 @@ from .checks_interpreter import check_interpreter
 from .checks_settings import check_settings, read_settings, settings_as_json
 from .findings import ERROR, LEVELS, Finding
 from .text import render
-from .versions import is_tested, tested_range
+from .versions import is_tested, range_of
 from .which_python import find_interpreter
 
 TYPE_CHECKING = False
@@ -88,6 +88,10 @@ def _judge(
         return findings
     findings += check_attaching(Attaching(run, alone), run, alone, python, environ)
     findings += check_conflicts(run.facts, words, environ)
+    if "failed" in run.facts:
+        findings.append(
+            Finding(ERROR, f"the agent there could not be asked ({run.facts['failed']})")
+        )
     if "inside" in run.facts:
         findings += check_inside(run.facts["inside"], run.said)
     return findings
@@ -96,7 +100,7 @@ def _judge(
 def _facts(run: "Answer", alone: "Answer") -> "dict[str, Any]":
     inside = run.facts.get("inside", {})
     for row in (*inside.get("loops", ()), *inside.get("instrumentations", ())):
-        row["tested"] = tested_range(row["library"])
+        row["tested"] = range_of(row["library"])
         row["is_tested"] = is_tested(row["library"], row["version"])
     return {
         "interpreter": run.facts["python"] | {"flags": run.facts["flags"]},

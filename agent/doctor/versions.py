@@ -22,7 +22,7 @@ def is_tested(library: str, version: str | None) -> bool | None:
     return first <= read_version(version) < beyond
 
 
-def tested_range(library: str) -> str:
+def range_of(library: str) -> str:
     """As requirements have it, such as `>=0.22,<0.24`; empty if there is none."""
     if library not in LIBRARIES:
         return ""

@@ -92,7 +92,9 @@ def _named_in(file: str) -> list[str] | None:
 
         words = split(os.fsdecode(second))[1:2]
     if words and os.path.basename(words[0]) == "env":
-        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+        del words[0]
+        while words and (words[0].startswith("-") or "=" in words[0]):
+            del words[0]
     if not words or not _is_python(words[0]):
         return None
     return [find_program(words[:1])[0], *_options(words[1:])]
