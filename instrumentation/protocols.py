@@ -193,7 +193,7 @@ def _making(callback: Any) -> Callable[..., Any]:
     run = _as_transport(callback)
 
     @looks_like(callback)
-    def connection_made(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def _run(self: Any, *args: Any, **kwargs: Any) -> Any:
         arrive = arriving.get(id(self))
         if arrive is not None:
             arrive(self, args[0] if args else kwargs.get("transport"))
@@ -208,7 +208,7 @@ def _making(callback: Any) -> Callable[..., Any]:
                 end_span(connection.lifetime)
             del self, args, kwargs, arrive
 
-    return connection_made
+    return _run
 
 
 _BY_NAME = {

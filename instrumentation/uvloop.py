@@ -8,6 +8,7 @@ cannot: the loop is given a callable of ours in the callback's place (`whence.en
 import asyncio
 import sys
 from collections.abc import Callable
+from os.path import dirname
 from typing import Any
 
 import uvloop
@@ -20,6 +21,7 @@ from whence.engine.callbacks import (
     telling,
 )
 from whence.engine.futures import Future
+from whence.engine.sites import add_plumbing
 from whence.engine.tasks import start_eagerly
 
 from .patching import Patches, leave_traceback, looks_like
@@ -30,6 +32,7 @@ _stock_task = asyncio.tasks.Task
 
 def install(patches: Patches) -> None:
     """See what the loop schedules, and the futures and eager tasks that it makes."""
+    add_plumbing(dirname(uvloop.__file__))
     _replace(patches, "call_soon", scheduling_soon)
     _replace(patches, "call_soon_threadsafe", scheduling_from_thread)
     _replace(patches, "call_later", scheduling_later)

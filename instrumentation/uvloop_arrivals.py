@@ -6,10 +6,13 @@ class before the transport keeps them, and marks the protocol as expecting a tra
 protocol always gets a new id: what stands in the table at its address is of another.
 """
 
+import sys
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, NamedTuple
 
-from whence.engine import Lifetime, clock, local
+from whence.engine import Lifetime, RecordedLifetime, clock, local, recorder
+from whence.engine.sites import outside
 
 from .patching import Patches, Wrapper, leave_traceback
 from .protocols import arriving, see
@@ -27,6 +30,14 @@ class Expected(NamedTuple):
     name: str | None
     leftovers: Leftovers
     since: int
+    code: CodeType | None = None
+    lasti: int = 0
+    """Where the program called the method."""
+
+    def placed(self, lifetime: Lifetime) -> None:
+        """Put a resource where it was asked for; it comes when only the loop is running."""
+        if self.code is not None and isinstance(lifetime, RecordedLifetime):
+            lifetime.code, lifetime.lasti = self.code, self.lasti
 
 
 class Arrival:
@@ -55,16 +66,13 @@ class Expecting:
         self.patches = patches
         self.expected = expected
 
-    def _run(self) -> Any:
+    def __call__(self) -> Any:
+        """Make a protocol, as the program does."""
         try:
             return self.expect(self.factory(), local.state.current)
         except BaseException as error:
             leave_traceback(error)
             raise
-
-    def __call__(self) -> Any:
-        """Make a protocol, as the program does."""
-        return self._run()
 
     def expect(self, protocol: Any, trigger: Lifetime) -> Any:
         """Mark this protocol."""
@@ -85,9 +93,11 @@ def expecting(
 
     def call(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> Any:
         def expect(factory: Any) -> Expecting:
-            expected = Expected(begin, name, left_on(loop), clock())
+            expected = Expected(begin, name, left_on(loop), clock(), *place)
             return Expecting(factory, patches, expected)
 
+        asked = recorder.on and recorder.sites
+        place = outside(sys._getframe(1)) if asked else (None, 0)
         if not local.state.muted:
             args, kwargs = with_factory(expect, args, kwargs)
         return wrapped(*args, **kwargs)

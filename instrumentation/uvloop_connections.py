@@ -72,6 +72,7 @@ def begin(arrival: Arrival, protocol: Any, transport: Any) -> None:
     tls, name, leftovers = _tls_of(transport), arrival.expected.name, arrival.expected.leftovers
     carrier = transport if tls is None else _carrier_of(tls)
     lifetime = create(state, _row_of(carrier), carrier, arrival.trigger)
+    arrival.expected.placed(lifetime)
     leftovers.hold(carrier, lifetime)
     connection = connections[id(protocol)] = _Connection(lifetime, carrier, protocol)
     if isinstance(lifetime, SpanLifetime):

@@ -37,11 +37,16 @@ class _Accepting(Expecting):
     lifetime: Lifetime | None = None
     server: Callable[[], object]
 
+    def __call__(self) -> Any:
+        """Make a protocol for a connection that has come."""
+        return self._run()
+
+    # By this name it is known to run a callback: beyond it, nothing has created what it creates.
     def _run(self) -> Any:
         state, lifetime = local.state, self.lifetime
         previous = state.current
         if lifetime is None or state.muted:
-            return super()._run()
+            return super().__call__()
         try:
             enter(state, lifetime, self.server())
             return self.expect(self.factory(), lifetime)

@@ -49,6 +49,7 @@ def _begin(arrival: Arrival, protocol: Any, transport: Any) -> None:
     if state.muted:
         return
     lifetime = create(state, PROCESS, transport, arrival.trigger)
+    arrival.expected.placed(lifetime)
     if isinstance(lifetime, SpanLifetime):
         lifetime.created = max(arrival.expected.since, arrival.trigger.created)
         lifetime.name = arrival.expected.name

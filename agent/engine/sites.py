@@ -21,7 +21,7 @@ _examples = _here + "examples" + sep
 """In an installed whence; programs like any other."""
 _standard_library = dirname(os.__file__)
 
-_PLUMBING = tuple(
+_plumbing = tuple(
     join(_standard_library, part)
     for part in (
         "asyncio" + sep,
@@ -66,6 +66,15 @@ def skip_folder(folder: str) -> None:
     known.clear()
 
 
+def add_plumbing(folder: str) -> None:
+    """Let no site be in this folder: it is an event loop's."""
+    global _plumbing
+    folder = folder.rstrip(sep) + sep
+    if folder not in _plumbing:
+        _plumbing = (*_plumbing, folder)
+        known.clear()
+
+
 def is_ours(code: CodeType) -> bool:
     """Whether this is code of whence."""
     return code.co_filename.startswith(_ours)
@@ -99,7 +108,7 @@ def whose(file: str) -> str:
     if answer is None:
         if len(known) >= MAX_FILES:
             known.clear()
-        ours = file.startswith(("<frozen", *_PLUMBING, *_ours))
+        ours = file.startswith(("<frozen", *_plumbing, *_ours))
         ours = ours and not file.startswith(_examples)
         answer = known[file] = PLUMBING if ours else PROGRAM
     return answer

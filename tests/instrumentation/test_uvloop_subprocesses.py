@@ -72,8 +72,9 @@ def test_a_protocol_of_the_programs_executes_as_the_process_until_it_has_exited(
             self.transport = transport
 
         def pipe_data_received(self, fd: int, data: bytes) -> None:
+            if not self.seen["data"].ids:
+                self.transport.get_pipe_transport(0).write(b"x\n")
             self.seen["data"]()
-            self.transport.get_pipe_transport(0).write(b"x\n")
 
         def process_exited(self) -> None:
             self.seen["exited"]()
