@@ -66,8 +66,9 @@ def _created(thread: threading.Thread) -> Lifetime:
         target = getattr(thread, "function", None) or getattr(thread, "_target", None)
         lifetime.name = getattr(target, "__qualname__", None) or type(thread).__qualname__
         code = getattr(getattr(target, "__func__", target), "__code__", None)
-        if code is not None and whose(code.co_filename) is PLUMBING:
-            # A pool's worker: what it does belongs to whoever submitted the jobs.
+        plumbing = code is not None and whose(code.co_filename) is PLUMBING
+        if plumbing or lifetime.name == "Loop._do_shutdown":  # uvloop's: Cython has no code objects
+            # A pool's worker, say: what it does belongs to whoever submitted the jobs.
             hide(lifetime)
     return lifetime
 

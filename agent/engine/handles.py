@@ -119,7 +119,7 @@ class _Tracked:
                     state.depth -= 1
                 if state.changed:
                     hooks_changed(state)
-            if lifetime.created:
+            if lifetime.created and lifetime.entered:
                 now = lifetime.scheduled = clock()
                 step = now - lifetime.entered
                 lifetime.run += step

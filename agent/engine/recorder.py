@@ -135,7 +135,7 @@ def entered(lifetime: RecordedLifetime) -> None:
 def left(lifetime: RecordedLifetime) -> None:
     """Its callback has ended."""
     if not lifetime.entered:
-        return  # it was concluded
+        return  # it was counted when it ended, inside its callback
     step = clock() - lifetime.entered
     lifetime.scheduled = 0
     lifetime.run += step
@@ -189,6 +189,11 @@ def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
     if open_lifetimes.pop(lifetime.async_id, None) is None:
         return
     lifetime.type.destroyed += 1
+    if getattr(lifetime, "resource", None) is not None and lifetime.entered:
+        # It ends inside its own callback, which goes on when the record has gone.
+        lifetime.run += now - lifetime.entered
+        lifetime.steps += 1
+        lifetime.entered = 0
     if not lifetime.transparent:
         _finish_span(lifetime, outcome, now)  # type: ignore[arg-type]
 
