@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent
 
 PACKAGES = {
     "whence": "agent",
+    "whence/doctor": "agent/doctor",
     "whence/engine": "agent/engine",
     "whence/instrumentation": "instrumentation",
     "whence/exporters": "exporters",

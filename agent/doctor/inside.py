@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from .. import instrumenting
+from .. import engine, instrumenting
 from ..attaching import settings
 from ..config import Settings
 from ..exporting import CannotExport, ExportError, load_exporter
@@ -114,7 +114,7 @@ def _engine() -> dict[str, Any]:
         slower["handles are made by asyncio's constructor"] = (
             "asyncio's Handle has other fields in this Python than those that are known"
         )
-    return {"name": "python", "slower": slower}
+    return {"name": engine.NAME, "slower": slower}
 
 
 def _loops(asyncio: Any) -> list[tuple[str, Callable[[], Any]]]:

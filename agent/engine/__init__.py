@@ -14,6 +14,7 @@ meaning; everything else in whence reaches the engine through them, and only thr
   `Token`, `drain_collected`, `forget_collected`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
+- which of the two it is: `NAME`;
 - the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `types`.
 
 What is not engine: which library is patched (instrumentation/), what an exporter makes of a
@@ -73,12 +74,15 @@ from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
 from .traces import Tracer
 
+NAME = "python"
+
 __all__ = [
     "CANCELLED",
     "CLOSED",
     "COLLECTED",
     "DONE",
     "FAILED",
+    "NAME",
     "OPEN",
     "Cause",
     "Lifetime",
