@@ -11,6 +11,7 @@
 Start-up path of every attached process: imports nothing heavy.
 """
 
+import gc
 import os
 import sys
 from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
@@ -22,7 +23,7 @@ from .report import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .config import Settings
     from .destinations import Destination
@@ -35,6 +36,8 @@ _LONGEST_SLEEP = 15.0
 """Seconds between two looks for lifetimes that have been open for long."""
 _MARGIN = 0.1
 """Seconds of the end that exporters are not given, so that all is over in time."""
+LAST_BATCH = 1024
+"""At the end, so that what was sent before time was over is known to have been."""
 _PAUSE = 0.05
 _PAUSE_LOADING = 5.0
 """Seconds that a fork waits for the sender thread.  Longer while it imports: a child forked then
@@ -115,6 +118,8 @@ class Sender:
         self._taken = ring.pushed - len(ring)
         """How many records out of the ring have been handed to the destinations, or counted."""
         self._counted = 0
+        self._uncut = 0
+        """What is open at the end and not yet handed to the destinations."""
 
     def wake(self) -> None:
         """Let it drain soon.  Called by the ring, in any thread; never raises."""
@@ -127,7 +132,8 @@ class Sender:
         lost = ring.dropped + sum(d.failed for d in self.destinations)
         if self.stopped:
             # If it was not done in time, nobody will ever know of these.
-            lost += ring.pushed - self._taken + sum(d.pending for d in self.destinations)
+            lost += ring.pushed - self._taken + self._uncut
+            lost += sum(d.pending for d in self.destinations)
         return Counts(
             sent=sum(d.sent for d in self.destinations),
             unsampled=sum(d.unsampled for d in self.destinations),
@@ -147,15 +153,24 @@ class Sender:
         self._order = _STOPPED
         if not self._running.locked() and not self._loaded and not self._remains():
             return
-        started = self._start()
-        if started is _REFUSED:
+        # A full collection of a large heap holds the GIL for longer than there is time for, and
+        # would run the program's finalizers in our thread.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._finish_in_time(timeout)
+        except KeyboardInterrupt:
+            pass  # the user has waited enough
+        finally:
+            if collects:
+                gc.enable()
+
+    def _finish_in_time(self, timeout: float) -> None:
+        if self._start() is _REFUSED:
             self._finish_here()
         elif self._thread_id != get_ident():
             self._woken.set()
-            try:
-                self._wait_for_thread(timeout)
-            except KeyboardInterrupt:
-                pass  # the user has waited enough
+            self._wait_for_thread(timeout)
 
     def pause(self) -> None:
         """Have no thread, for a fork.  Waits for a moment only: a send is not interrupted."""
@@ -232,17 +247,23 @@ class Sender:
                 self._send()
 
     def _send(self) -> None:
-        while True:
+        while self._order is None:
             drained = ring.drain(BATCH)
             batch = self._placed(drained)
-            more = len(drained) == BATCH
-            scans = not more and monotonic() >= self._next_scan
-            if scans:
-                batch += self._long_open()
             self._announce(batch, len(drained))
-            if batch or scans:
+            if batch:
                 self._export(batch)
-            if not more or self._order is not None:
+            if len(drained) < BATCH:
+                break
+        if self._order is None and monotonic() >= self._next_scan:
+            self._send_long_open()
+
+    def _send_long_open(self) -> None:
+        self._next_scan = monotonic() + self._scan_every
+        for batch in self._cut(self.tracer.due(clock(), self._segment), BATCH):
+            self._announce(batch, 0)
+            self._export(batch)
+            if self._order is not None:
                 return
 
     def _placed(self, drained: "list[SpanLifetime]") -> "list[SpanLifetime]":
@@ -256,11 +277,13 @@ class Sender:
         self._taken += taken
         self._counted = self.tracer.counted
 
-    def _long_open(self) -> "list[SpanLifetime]":
-        self._next_scan = monotonic() + self._scan_every
-        now = clock()
+    def _cut(self, lifetimes: "list[SpanLifetime]", most: int) -> "Iterator[list[SpanLifetime]]":
+        """The records of their segments, in batches; one that is empty if there are none."""
         cut = self.tracer.cut
-        return [cut(lifetime, now) for lifetime in self.tracer.due(now, self._segment)]
+        for start in range(0, len(lifetimes) or 1, most):
+            now = clock()
+            some = lifetimes[start : start + most]
+            yield [cut(lifetime, now) for lifetime in some if lifetime.open]
 
     def _remains(self) -> bool:
         return len(ring) > 0 or any(self._worth_a_span(clock()))
@@ -283,11 +306,15 @@ class Sender:
 
     def _finish_sending(self) -> None:
         while len(ring) and monotonic() < self._stop_by:
-            drained = ring.drain(BATCH)
+            drained = ring.drain(LAST_BATCH)
             self._export_last(self._placed(drained), len(drained))
-        now = clock()
-        cut = self.tracer.cut
-        self._export_last([cut(lifetime, now) for lifetime in self._worth_a_span(now)], 0)
+        still_open = self._worth_a_span(clock())
+        self._uncut = len(still_open)
+        for batch in self._cut(still_open, LAST_BATCH):
+            self._uncut -= min(self._uncut, LAST_BATCH)
+            self._export_last(batch, 0)
+            if monotonic() >= self._stop_by:
+                return
 
     def _finish_here(self) -> None:
         """Finish in the calling thread: too late in the process's life for another one."""

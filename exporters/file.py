@@ -7,7 +7,7 @@ from whence.config import Settings
 from whence.engine import SpanLifetime
 from whence.exporting import ExportError, Taken
 
-from .otlp_json import request
+from .otlp_json import JsonEncoder
 from .spans import SpanMaker, span_maker
 
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -21,6 +21,7 @@ class FileExporter:
     def __init__(self) -> None:
         self._descriptor: int | None = None
         self._torn = False
+        self._encoder = JsonEncoder()
 
     def start(self, settings: Settings) -> None:
         """Read the settings.  The file is made with the first span."""
@@ -35,7 +36,7 @@ class FileExporter:
         spans = self._maker.spans_of(batch)
         unsampled = len(batch) - len(spans)
         if spans:
-            line = request(spans, self._maker.resource) + "\n"
+            line = self._encoder.request(spans, self._maker.resource) + "\n"
             try:
                 self._append(line.encode())
             except OSError as error:

@@ -104,8 +104,8 @@ class Identities:
 def _new_identity(place: Trace, provider: Provider) -> TraceIdentity:
     identity = TraceIdentity()
     above = _remote_context(place.carrier)
-    remote = trace.get_current_span(above).get_span_context()
-    if remote.is_valid:
+    remote = trace.get_current_span(above).get_span_context() if above else None
+    if remote is not None and remote.is_valid:
         identity.remote_parent = remote
         identity.trace_id = remote.trace_id
         random = remote.trace_flags & _RANDOM_TRACE_ID

@@ -10,7 +10,7 @@ from whence.engine import SpanLifetime
 from whence.exporting import ExportError, SpansRejected, Taken
 
 from .otlp_answers import rejected_in_json, rejected_in_protobuf
-from .otlp_json import request as json_request
+from .otlp_json import JsonEncoder
 from .otlp_protobuf import SpanEncoder
 from .otlp_protobuf import requests as protobuf_requests
 from .otlp_settings import GRPC, HTTP_JSON, OtlpSettings
@@ -45,6 +45,7 @@ class OtlpExporter:
 
     def __init__(self) -> None:
         self._encoder = SpanEncoder()
+        self._json_encoder = JsonEncoder()
 
     def start(self, settings: Settings) -> None:
         """Read the settings and the OTEL_* variables.  Raises CannotExport."""
@@ -97,7 +98,7 @@ class OtlpExporter:
             return
         for start in range(0, len(spans), _SPANS_IN_JSON):
             some = spans[start : start + _SPANS_IN_JSON]
-            yield len(some), json_request(some, resource).encode()
+            yield len(some), self._json_encoder.request(some, resource).encode()
 
     def _within(self, deadline: float | None) -> float:
         longest = self._otlp.timeout

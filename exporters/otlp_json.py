@@ -1,11 +1,13 @@
 """Spans as an ExportTraceServiceRequest in OTLP's JSON: ids in hex, 64-bit numbers as strings.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+
+Written as text, for a dictionary of dictionaries for each span would take ten times as long.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from json import dumps as quoted
 from math import isfinite
 from typing import Any
 
@@ -17,95 +19,122 @@ from whence.version import VERSION
 from .otlp_fields import STATUS_ERROR, flags, trace_state
 from .spans import Span
 
-
-def request(spans: Iterable[Span], resource: Resource) -> str:
-    """One request, on one line."""
-    resource_spans: dict[str, Any] = {
-        "resource": {"attributes": _attributes(resource.attributes or {})},
-        "scopeSpans": [
-            {
-                "scope": {"name": "whence", "version": VERSION},
-                "spans": [_span(span) for span in spans],
-            }
-        ],
-    }
-    if resource.schema_url:
-        resource_spans["schemaUrl"] = resource.schema_url
-    return json.dumps({"resourceSpans": [resource_spans]}, separators=(",", ":"))
+_SCOPE = f'{{"name":"whence","version":{quoted(VERSION)}}}'
+_MAX_CACHED = 10_000
 
 
-def _span(span: Span) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "traceId": f"{span.context.trace_id:032x}",
-        "spanId": f"{span.context.span_id:016x}",
-        "name": _text(span.name),
-        "kind": span.kind.value + 1,
-        "startTimeUnixNano": str(span.start),
-        "endTimeUnixNano": str(span.end),
-        "attributes": _attributes(span.attributes),
-        "status": {},
-        "flags": flags(span.parent),
-    }
-    if state := trace_state(span.context):
-        made["traceState"] = state
-    if span.parent is not None:
-        made["parentSpanId"] = f"{span.parent.span_id:016x}"
-    if span.dropped_attributes:
-        made["droppedAttributesCount"] = span.dropped_attributes
-    if span.error is not None:
-        made["status"] = {"code": STATUS_ERROR, "message": _text(span.status_text)}
-    if span.exception:
-        made["events"] = [
-            {
-                "timeUnixNano": str(span.end),
-                "name": "exception",
-                "attributes": _attributes(span.exception),
-            }
+class JsonEncoder:
+    """Encodes spans; remembers what many of them say."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Any], str] = {}
+        self._before_doubles: dict[str, str] = {}
+
+    def request(self, spans: Iterable[Span], resource: Resource) -> str:
+        """One request, on one line."""
+        schema = f',"schemaUrl":{_text(resource.schema_url)}' if resource.schema_url else ""
+        return (
+            f'{{"resourceSpans":[{{"resource":{{"attributes":'
+            f"{self._attributes(resource.attributes or {})}}},"
+            f'"scopeSpans":[{{"scope":{_SCOPE},"spans":['
+            f"{','.join([self._span(span) for span in spans])}]}}]{schema}}}]}}"
+        )
+
+    def _span(self, span: Span) -> str:
+        parts = [
+            f'{{"traceId":"{span.context.trace_id:032x}","spanId":"{span.context.span_id:016x}"',
+            f'"name":{_text(span.name)},"kind":{span.kind.value + 1}',
+            f'"startTimeUnixNano":"{span.start}","endTimeUnixNano":"{span.end}"',
+            f'"attributes":{self._attributes(span.attributes)}',
+            f'"status":{_status(span)},"flags":{flags(span.parent)}',
         ]
-    if span.link is not None:
-        made["links"] = [_link(*span.link)]
-    return made
+        if state := trace_state(span.context):
+            parts.append(f'"traceState":{_text(state)}')
+        if span.parent is not None:
+            parts.append(f'"parentSpanId":"{span.parent.span_id:016x}"')
+        if span.dropped_attributes:
+            parts.append(f'"droppedAttributesCount":{span.dropped_attributes}')
+        if span.exception:
+            parts.append(f'"events":[{self._exception(span)}]')
+        if span.link is not None:
+            parts.append(f'"links":[{self._link(*span.link)}]')
+        return ",".join(parts) + "}"
+
+    def _exception(self, span: Span) -> str:
+        attributes = self._attributes(span.exception)
+        return f'{{"timeUnixNano":"{span.end}","name":"exception","attributes":{attributes}}}'
+
+    def _link(self, context: SpanContext, attributes: Mapping[str, Any]) -> str:
+        state = trace_state(context)
+        return (
+            f'{{"traceId":"{context.trace_id:032x}","spanId":"{context.span_id:016x}",'
+            f'"attributes":{self._attributes(attributes)},"flags":{flags(context)}'
+            + (f',"traceState":{_text(state)}' if state else "")
+            + "}"
+        )
+
+    def _attributes(self, attributes: Mapping[str, Any]) -> str:
+        return f"[{','.join([self._attribute(key, value) for key, value in attributes.items()])}]"
+
+    def _attribute(self, key: str, value: Any) -> str:
+        kind = type(value)
+        if kind is float and isfinite(value):
+            before = self._before_doubles.get(key)
+            if before is None:
+                before = f'{{"key":{_text(key)},"value":{{"doubleValue":'
+                _remember(self._before_doubles, key, before)
+            return f"{before}{value!r}}}}}"
+        if kind is not str and kind is not int:
+            # True and 1 are one key of a dict, and a list is none.
+            return _key_value(key, value)
+        encoded = self._known.get((key, value))
+        if encoded is None:
+            encoded = _key_value(key, value)
+            _remember(self._known, (key, value), encoded)
+        return encoded
 
 
-def _link(context: SpanContext, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    made = {
-        "traceId": f"{context.trace_id:032x}",
-        "spanId": f"{context.span_id:016x}",
-        "attributes": _attributes(attributes),
-        "flags": flags(context),
-    }
-    if state := trace_state(context):
-        made["traceState"] = state
-    return made
+def _key_value(key: str, value: Any) -> str:
+    return f'{{"key":{_text(key)},"value":{_value(value)}}}'
 
 
-def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": _text(key), "value": _value(value)} for key, value in attributes.items()]
-
-
-def _value(value: Any) -> dict[str, Any]:
+def _value(value: Any) -> str:
     if isinstance(value, str):
-        return {"stringValue": _text(value)}
+        return f'{{"stringValue":{_text(value)}}}'
     if isinstance(value, bool):
-        return {"boolValue": value}
+        return '{"boolValue":true}' if value else '{"boolValue":false}'
     if isinstance(value, int):
-        return {"intValue": str(value)}
+        return f'{{"intValue":"{int(value)}"}}'
     if isinstance(value, float):
-        return {"doubleValue": value if isfinite(value) else _not_finite(value)}
+        return f'{{"doubleValue":{_double(value)}}}'
     if isinstance(value, bytes):
-        return {"bytesValue": b64encode(value).decode()}
+        return f'{{"bytesValue":"{b64encode(value).decode()}"}}'
     if isinstance(value, Sequence):
-        return {"arrayValue": {"values": [_value(item) for item in value]}}
-    return {"stringValue": _text(str(value))}
+        return f'{{"arrayValue":{{"values":[{",".join([_value(item) for item in value])}]}}}}'
+    return f'{{"stringValue":{_text(str(value))}}}'
 
 
-def _not_finite(number: float) -> str:
-    """JSON has no such numbers; protobuf's JSON has names for them."""
+def _double(number: float) -> str:
+    """JSON knows only finite ones; protobuf's JSON has names for the others."""
+    if isfinite(number):
+        return repr(float(number))
     if number != number:
-        return "NaN"
-    return "Infinity" if number > 0 else "-Infinity"
+        return '"NaN"'
+    return '"Infinity"' if number > 0 else '"-Infinity"'
+
+
+def _status(span: Span) -> str:
+    if span.error is None:
+        return "{}"
+    return f'{{"code":{STATUS_ERROR},"message":{_text(span.status_text)}}}'
 
 
 def _text(text: str) -> str:
     """A lone surrogate, such as file names have, is no text for anybody else."""
-    return text.encode(errors="replace").decode()
+    return quoted(text.encode(errors="replace").decode())
+
+
+def _remember(cache: dict[Any, str], key: Any, encoded: str) -> None:
+    if len(cache) >= _MAX_CACHED:
+        cache.clear()
+    cache[key] = encoded

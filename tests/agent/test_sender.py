@@ -1,5 +1,6 @@
 """The sender thread: what it drains, when, and what it counts."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -246,7 +247,51 @@ def test_the_end_does_not_wait_for_longer_than_it_may(
     assert (counts.sent, counts.dropped) == (0, 4)
 
 
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_end_leaves_the_collector_as_it_was(
+    lives: Lives, fake: Fake, use: Callable[..., Sender], collects: bool
+) -> None:
+    """Meanwhile it is off: a full collection may hold the GIL for longer than there is time."""
+    seen: list[bool] = []
+    sender = use()
+    fake.stop = lambda timeout: seen.append(gc.isenabled())  # type: ignore[method-assign]
+    lives.live(2, "main")
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        sender.stop(5)
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [False]
+
+
 # Numbers
+
+
+def test_what_is_open_and_comes_too_late_is_counted_too(
+    lives: Lives, fake: Fake, use: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "clock", lives.clock)
+    monkeypatch.setattr(module, "GATHERING", 3600)
+    monkeypatch.setattr(module, "LAST_BATCH", 2)
+    sender = use()
+    lives.live(2, "starts it")
+    for _ in range(7):
+        lives.begin("open")
+    lives.wait(5)
+    sent_at_first = 3
+
+    def export(batch: Sequence[SpanLifetime], timeout: float | None) -> Taken:
+        fake.batches.append(list(batch))
+        if len(fake.lifetimes) > sent_at_first:
+            fake.gate.clear()
+        fake.gate.wait(20)
+        return Taken(len(batch))
+
+    monkeypatch.setattr(fake, "export", export)
+    sender.stop(0.3)
+    assert (sender.counts().sent, sender.counts().dropped) == (sent_at_first, 5)
 
 
 def test_what_a_full_ring_drops_is_counted(

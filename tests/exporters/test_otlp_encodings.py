@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from receivers import request_of_json
 from whence.engine import SpanLifetime
 from whence.exporters.otlp_fields import trace_state
-from whence.exporters.otlp_json import request as json_request
+from whence.exporters.otlp_json import JsonEncoder
 from whence.exporters.otlp_protobuf import SpanEncoder, requests
 from whence.exporters.readable import readable
 from whence.exporters.spans import Span
@@ -87,7 +87,7 @@ def test_protobuf_is_what_the_sdk_would_send(some: list[Span], resource: Resourc
 @examples(max_examples=50, deadline=None)
 @given(st.lists(spans, min_size=1, max_size=4), resources)
 def test_json_says_the_same_as_protobuf(some: list[Span], resource: Resource) -> None:
-    line = json_request(some, resource)
+    line = JsonEncoder().request(some, resource)
     assert "\n" not in line
     ((_, encoded),) = requests(SpanEncoder(), some, resource, MANY)
     assert request_of_json(line) == ExportTraceServiceRequest.FromString(encoded)
@@ -134,12 +134,12 @@ def test_any_text_of_python_can_be_sent(text: str) -> None:
     ((_, encoded),) = requests(SpanEncoder(), [span], resource, MANY)
     (sent,) = ExportTraceServiceRequest.FromString(encoded).resource_spans[0].scope_spans[0].spans
     assert sent.name == text.encode(errors="replace").decode()
-    assert request_of_json(json_request([span], resource)).resource_spans
+    assert request_of_json(JsonEncoder().request([span], resource)).resource_spans
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
 def test_numbers_that_json_does_not_know_are_named(number: float) -> None:
-    line = json_request([span_with(attributes={"number": number})], Resource({}))
+    line = JsonEncoder().request([span_with(attributes={"number": number})], Resource({}))
     parsed = request_of_json(line)
     value = parsed.resource_spans[0].scope_spans[0].spans[0].attributes[0].value.double_value
     assert value == number or (value != value and number != number)
@@ -155,4 +155,4 @@ def test_json_is_what_protobuf_makes_of_it_but_for_the_ids() -> None:
     (sent,) = expected["resourceSpans"][0]["scopeSpans"][0]["spans"]
     sent |= {"traceId": f"{1:032x}", "spanId": f"{2:016x}"}
     sent["links"][0] |= {"traceId": f"{3:032x}", "spanId": f"{4:016x}", "attributes": []}
-    assert json.loads(json_request([span], Resource({"service.name": "s"}))) == expected
+    assert json.loads(JsonEncoder().request([span], Resource({"service.name": "s"}))) == expected
