@@ -29,6 +29,22 @@ from .uvloop_sealed import replace_sealed, sealed
 
 _stock_task = asyncio.tasks.Task
 
+IMPOSSIBLE = {
+    "`call_soon` and its kin, bound to a loop before the first hook": (
+        "a bound method of a type in C keeps the function that it found"
+    ),
+    "uvloop's handle as the resource that executes": (
+        "it takes no attribute, and runs the callback without a look-up; the resource is what the "
+        "loop was given to call"
+    ),
+    "what the loop does by itself: accept, connect, read, write, close, look up, wake up": (
+        "it happens in C, in no callback of the program's"
+    ),
+    "`call_exception_handler` of a derived loop as the callback that failed": (
+        "uvloop calls it once the callback has been left; only its own can be bracketed"
+    ),
+}
+
 
 def install(patches: Patches) -> None:
     """See what the loop schedules, and the futures and eager tasks that it makes."""

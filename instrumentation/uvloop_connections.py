@@ -22,6 +22,23 @@ from .uvloop_sealed import replace_sealed, sealed
 
 _patches: Patches
 
+IMPOSSIBLE = {
+    "a connection before its `connection_made`, so one that fails, or whose TLS handshake does": (
+        "uvloop shows its transport to nobody before"
+    ),
+    "TLS handshakes and records": "they happen in C",
+    "the transport as the resource in `connection_lost` over TLS": "uvloop has dropped it by then",
+    "connections from before the first hook, and of servers from before": (
+        "the transport keeps the protocol's callbacks, the server the protocol factory"
+    ),
+    "several connections of one protocol object at once": (
+        "its callbacks are not told of which they are; all execute as the last one"
+    ),
+    "callbacks that a protocol has as attributes of its own, or makes up when asked": (
+        "its class has none to patch"
+    ),
+}
+
 CONNECT = "connect"
 
 _METHODS = {

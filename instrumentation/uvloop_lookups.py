@@ -12,6 +12,10 @@ from whence.engine.types import GET_ADDR_INFO, GET_NAME_INFO, ResourceType
 
 from .patching import Patches, Wrapper
 
+IMPOSSIBLE = {
+    "look-ups for a connection or a server": "libuv makes them without `loop.getaddrinfo`",
+}
+
 
 class LookUp:
     """What hooks are given for a look-up, of which uvloop has no object to show."""

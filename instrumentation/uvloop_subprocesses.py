@@ -17,6 +17,10 @@ from .protocols import Connection, connections, disconnect
 from .uvloop_arrivals import Arrival, expecting
 from .uvloop_leftovers import Leftovers
 
+IMPOSSIBLE = {
+    "the pipes of a subprocess as transports": "their protocols are uvloop's own, in C",
+}
+
 
 def install(patches: Patches) -> None:
     """See processes start and exit."""

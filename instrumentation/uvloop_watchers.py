@@ -16,6 +16,12 @@ from .patching import Patches, Wrapper
 from .uvloop_leftovers import left_on
 from .uvloop_sealed import sealed
 
+IMPOSSIBLE = {
+    "readers and writers of `sock_recv`, `sock_sendall`, `sock_accept` and `sock_connect`": (
+        "the loop polls the socket in C; the tasks that wait are seen"
+    ),
+}
+
 
 def install(patches: Patches) -> None:
     """See them being added, replaced and removed."""
