@@ -23,13 +23,15 @@ def test_a_settled_future_is_destroyed_before_its_callbacks_run() -> None:
         future.set_result(1)
         loop.call_soon(loop.stop)
         loop.run_forever()
-    callback = seen.ids[0]
-    assert told(events[:6], future=events.ids("Future")[0], callback=callback) == [
+    callback, stop = events.ids("Handle")
+    assert seen.ids == [callback]
+    lines = told(events[:6], future=events.ids("Future")[0], callback=callback, stop=stop)
+    assert lines == [
         "init future Future by top",
         "init callback Handle by future",
         "promise_resolve future",
         "destroy future",
-        "init 4 Handle by top",
+        "init stop Handle by top",
         "before callback",
     ]
     assert seen.triggers == events.ids("Future")

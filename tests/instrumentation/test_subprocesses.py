@@ -141,7 +141,8 @@ def test_nothing_is_left_open_after_subprocesses_without_pipes() -> None:
 
     with recorded():
         asyncio.run(main())
-        assert [lifetime.type.name for lifetime in open_lifetimes.values()] == []
+        # On 3.11 a thread waits for each, and may still be about to end.
+        assert {lifetime.type.name for lifetime in open_lifetimes.values()} <= {"Thread"}
 
 
 def test_a_subprocess_older_than_the_hook_exits_as_ever() -> None:
