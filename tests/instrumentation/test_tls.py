@@ -1,12 +1,9 @@
 """TLS: the SSLProtocol at each end, and the program's protocol that talks over it."""
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from asyncio import sslproto
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,36 +13,10 @@ import whence
 from whence.instrumentation.protocols import connections
 from whence.testing import Events, record
 
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for localhost, with its key, in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is needed to make a certificate")
-    folder = tmp_path_factory.mktemp("certificate")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += ["-nodes", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost"]
-    command += ["-days", "2", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(command, check=True, capture_output=True)
-    both = folder / "both.pem"
-    both.write_bytes(key.read_bytes() + certificate.read_bytes())
-    return both
-
-
-@pytest.fixture
-def contexts(certificate: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For a server, and for a client that trusts it."""
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate)
-    return server, ssl.create_default_context(cafile=str(certificate))
-
-
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
-class Noting(asyncio.Protocol):
+class Notes:
     """Notes what executes in each of its callbacks."""
 
     def __init__(self) -> None:
@@ -60,27 +31,26 @@ class Noting(asyncio.Protocol):
         self.transport = transport
         self.note("connection_made")
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.note("connection_lost")
+        self.lost.set_result(exc)
+
+
+class Noting(Notes, asyncio.Protocol):
+    """A protocol as most are."""
+
     def data_received(self, data: bytes) -> None:
         self.note("data_received")
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self.note("connection_lost")
-        self.lost.set_result(error)
 
-
-class Buffered(asyncio.BufferedProtocol):
-    """The same, with a buffer, whose callbacks the SSLProtocol keeps."""
-
-    __init__ = Noting.__init__
-    note = Noting.note
-    connection_made = Noting.connection_made
-    connection_lost = Noting.connection_lost
+class Buffered(Notes, asyncio.BufferedProtocol):
+    """With a buffer, whose callbacks the SSLProtocol keeps."""
 
     def get_buffer(self, size: int) -> bytearray:
         return bytearray(100)
 
     def buffer_updated(self, size: int) -> None:
-        self.note("data_received")  # type: ignore[attr-defined]
+        self.note("data_received")
 
 
 def talk(contexts: Contexts, protocol: Callable[[], Any]) -> tuple[Events, list[Any]]:
