@@ -104,16 +104,10 @@ DRAWINGS = {
 }
 
 
-LINK_LOST = pytest.mark.xfail(reason="a dropped root forgets what it was linked to")
+each_program = pytest.mark.parametrize("program", DRAWINGS)
 
 
-def each(**marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
-    """Once for each program."""
-    found = [pytest.param(name, marks=marks.get(name, ())) for name in DRAWINGS]
-    return pytest.mark.parametrize("program", found)
-
-
-@each()
+@each_program
 def test_everything_that_a_program_does_is_where_it_was_triggered(
     program: str, traced: Tracing
 ) -> None:
@@ -122,12 +116,12 @@ def test_everything_that_a_program_does_is_where_it_was_triggered(
 
 @pytest.mark.xfail(reason="what uvloop does for itself at its end has spans")
 @pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not made for this system")
-@each()
+@each_program
 def test_on_uvloop_everything_is_in_the_same_place(program: str, traced: Tracing) -> None:
     check_drawing(traced(program, *EVERYTHING, loop="uvloop"), DRAWINGS[program])
 
 
-@each(short_parent=LINK_LOST)
+@each_program
 def test_what_is_left_without_the_short_ones_is_still_in_its_place(
     program: str, traced: Tracing
 ) -> None:
@@ -146,7 +140,6 @@ def test_a_chain_of_short_tasks_is_as_deep_as_what_is_left_of_it(traced: Tracing
     )
 
 
-@LINK_LOST
 def test_what_a_short_task_started_belongs_to_what_had_started_that(traced: Tracing) -> None:
     """Also where that is a connection: a new trace, but one that says where it comes from."""
     check_drawing(
