@@ -204,11 +204,11 @@ async def coroutine() -> None: ...
 
 def test_what_is_no_plain_function_goes_to_the_executor_as_it_is() -> None:
     async def main() -> list[Any]:
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
         executor = Keeping()
         for odd in (coroutine, 5, None):
-            loop.run_in_executor(executor, odd)  # type: ignore[arg-type]
-        loop.run_in_executor(executor=executor, func=double)  # type: ignore[call-arg]
+            loop.run_in_executor(executor, odd)
+        loop.run_in_executor(executor=executor, func=double)
         given = [fn for _, fn, _ in executor.queue]
         for future, _, _ in executor.queue:
             future.cancel()

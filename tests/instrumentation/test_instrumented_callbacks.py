@@ -203,7 +203,7 @@ def test_a_hook_enabled_in_the_middle_of_a_loop_sees_what_comes_from_then_on() -
         loop = asyncio.get_running_loop()
         loop.call_soon(hook.enable)
         loop.call_soon(int)
-        loop.call_soon(loop.call_soon, int)
+        loop.call_soon(lambda: loop.call_soon(int))
         await turns()
         loop.call_soon(hook.disable)
         loop.call_soon(int)
@@ -475,7 +475,7 @@ def test_everything_is_put_back_when_the_last_hook_goes() -> None:
     from asyncio import events, selector_events, unix_events
 
     loop = selector_events.BaseSelectorEventLoop
-    unix = unix_events._UnixSelectorEventLoop  # type: ignore[attr-defined]
+    unix = unix_events._UnixSelectorEventLoop
     places: list[tuple[Any, str]] = [
         (events, "Handle"),
         (events, "TimerHandle"),
@@ -524,7 +524,7 @@ def test_events_come_in_legal_order_for_whatever_runs() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, int)
+        loop.call_soon(lambda: loop.call_soon(int))
         loop.call_later(0, int).cancel()
         await asyncio.gather(*(asyncio.sleep(0.001 * n) for n in range(5)))
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from asyncio import futures, tasks
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_settled_future_is_destroyed_before_its_callbacks_run() -> None:
     assert seen.triggers == events.ids("Future")
 
 
-SETTLING = {
+SETTLING: dict[str, Callable[[Any], Any]] = {
     "result": lambda future: future.set_result(1),
     "exception": lambda future: future.set_exception(ValueError("on purpose")),
     "cancel": lambda future: future.cancel("message"),
@@ -186,7 +187,7 @@ def test_gather_makes_one_future_that_settles_like_any_other() -> None:
         gathered = asyncio.gather(turns(1), turns(2))
         assert isinstance(gathered, asyncio.Future)
         assert type(gathered).__name__ == "_GatheringFuture"
-        assert await gathered == [None, None]
+        assert list(await gathered) == [None, None]
         cancelled = asyncio.gather(asyncio.sleep(10), asyncio.sleep(10))
         await turns()
         cancelled.cancel()
@@ -254,7 +255,12 @@ def test_a_future_written_in_python_goes_on_as_it_is() -> None:
 def test_settling_from_a_hook_is_told_inside() -> None:
     with new_loop() as loop, record() as events:
         other = loop.create_future()
-        hook = whence.create_hook(promise_resolve=lambda _: other.done() or other.set_result(1))
+
+        def settle_the_other(async_id: int) -> None:
+            if not other.done():
+                other.set_result(1)
+
+        hook = whence.create_hook(promise_resolve=settle_the_other)
         with hook:
             loop.create_future().set_result(0)
     assert story(events, "Future") == [
@@ -281,9 +287,9 @@ def test_a_future_is_awaited_in_every_way(wait: str) -> None:
             return await asyncio.shield(future)
         if wait == "wait":
             ((done,), _) = await asyncio.wait([future])
-            return done.result()
+            return int(done.result())
         for next_one in asyncio.as_completed([future]):
-            return await next_one
+            return int(await next_one)
         raise AssertionError
 
     with record() as events:

@@ -480,9 +480,9 @@ def test_a_custom_constructor_that_is_no_class_is_called_as_it_is() -> None:
 @eager
 def test_a_custom_constructor_must_be_callable_as_ever() -> None:
     with record(), pytest.raises((TypeError, AttributeError, ValueError)) as with_whence:
-        asyncio.create_eager_task_factory(5)(None, None)  # type: ignore[type-var, arg-type]
+        asyncio.create_eager_task_factory(5)(None, None)  # type: ignore[arg-type]
     with pytest.raises((TypeError, AttributeError, ValueError)) as without:
-        asyncio.create_eager_task_factory(5)(None, None)  # type: ignore[type-var, arg-type]
+        asyncio.create_eager_task_factory(5)(None, None)  # type: ignore[arg-type]
     assert str(with_whence.value) == str(without.value)
 
 
@@ -498,7 +498,8 @@ def test_the_names_of_tasks_are_put_back_also_in_asyncios_own_factory() -> None:
     assert [vars(asyncio)[name] for name in names] == before
     assert asyncio.Task is tasks.Task
     if sys.version_info >= (3, 12):
-        (cell,) = asyncio.eager_task_factory.__closure__  # type: ignore[attr-defined]
+        factory: Any = asyncio.eager_task_factory
+        (cell,) = factory.__closure__
         assert cell.cell_contents is tasks.Task
 
 

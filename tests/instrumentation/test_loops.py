@@ -58,7 +58,7 @@ def test_a_selector_that_is_no_selector_is_not_asked_for_what_it_holds() -> None
 
 
 def test_a_selector_of_the_programs_is() -> None:
-    class Selector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]
+    class Selector(selectors.DefaultSelector):
         pass
 
     import socket

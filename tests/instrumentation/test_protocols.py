@@ -33,7 +33,7 @@ class Base(asyncio.Protocol):
         self.transport = transport
         self.note("connection_made")
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.note("connection_lost")
         self.is_lost = True
 
@@ -215,7 +215,7 @@ def test_a_class_made_in_c_takes_no_patch_and_one_derived_from_it_does(pair: Pai
     patches = Patches()
     before = protocols.CALLBACKS
     try:
-        protocols.CALLBACKS = ("write", "connection_made")
+        protocols.CALLBACKS = ("write", "connection_made")  # type: ignore[assignment]
         protocols.see(patches, Writing())
         assert is_patched(vars(Writing)["write"])
         protocol = Writing()

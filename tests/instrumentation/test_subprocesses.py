@@ -21,7 +21,7 @@ def test_a_subprocess_lives_from_its_start_to_its_exit() -> None:
     async def main() -> None:
         process = await asyncio.create_subprocess_exec(PYTHON, "-c", "print(5)", stdout=-1)
         assert story(events, "Process") == ["init Process1 Process by Task1"]
-        assert await process.communicate() == (b"5\n", None)
+        assert (await process.communicate())[0] == b"5\n"
         assert process.returncode == 0
 
     with record() as events:
@@ -127,8 +127,7 @@ def test_what_is_recorded_is_the_programs_name_and_never_its_arguments() -> None
         found = {span.name: span for span in spans}
     name = PYTHON.rpartition("/")[2]
     assert sorted(str(each) for each in found) == sorted([name, "shell"])
-    assert found[name].attributes is not None
-    assert found[name].attributes["process.exit.code"] == 1
+    assert (found[name].attributes or {})["process.exit.code"] == 1
     assert (found[name].outcome, found["shell"].outcome) == ("failed", "done")
     assert "secret" not in repr([span.attributes for span in spans])
 

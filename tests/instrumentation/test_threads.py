@@ -140,8 +140,8 @@ def test_a_thread_that_cannot_start_is_destroyed_and_may_start_later(
         raise RuntimeError("can't start new thread")
 
     with record() as events:
-        for make in (threading.Thread, lambda: set_on_the_thread(int)):
-            thread = make()
+        for kind in ("target", "run set on the thread"):
+            thread = KINDS[kind](int)
             own_run = vars(thread).get("run")
             with monkeypatch.context() as patch:
                 for name in ("_start_new_thread", "_start_joinable_thread"):

@@ -427,7 +427,7 @@ def test_the_methods_of_transports_are_put_back() -> None:
         (selector_events._SelectorTransport, "_call_connection_lost"),  # type: ignore[attr-defined]
         (unix_events._UnixReadPipeTransport, "__init__"),  # type: ignore[attr-defined]
         (unix_events._UnixWritePipeTransport, "_call_connection_lost"),  # type: ignore[attr-defined]
-        (unix_events._UnixSelectorEventLoop, "create_unix_connection"),  # type: ignore[attr-defined]
+        (unix_events._UnixSelectorEventLoop, "create_unix_connection"),
         (loop, "create_connection"),
     ]
     before = [vars(owner)[name] for owner, name in places]
