@@ -30,6 +30,7 @@ from .uvloop_sealed import replace_sealed, sealed
 _stock_task = asyncio.tasks.Task
 
 IMPOSSIBLE = {
+    "futures that uvloop makes for itself": "it makes them in C, of the class that it has kept",
     "`call_soon` and its kin, bound to a loop before the first hook": (
         "a bound method of a type in C keeps the function that it found"
     ),

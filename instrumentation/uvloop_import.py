@@ -11,10 +11,6 @@ from whence.deferral import while_importing
 
 from .patching import Patches
 
-IMPOSSIBLE = {
-    "futures that uvloop makes for itself": "it makes them in C, of the class that it has kept",
-}
-
 
 def install(patches: Patches) -> None:
     """See uvloop being imported."""

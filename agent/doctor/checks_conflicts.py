@@ -1,10 +1,14 @@
 """What else is there that patches, traces, or takes our place at start-up."""
 
 import os
+from itertools import pairwise
 
 from whence.sitecustomize import FOLDER
 
 from .findings import NOTE, WARNING, Finding
+
+_FAILED_SITE = ("Error in sitecustomize;", "Error in usercustomize;")
+"""How site begins what it says of an error; the error follows."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,9 +54,12 @@ def sitecustomizes(facts: "Mapping[str, Any]") -> list[str]:
 
 
 def check_conflicts(
-    facts: "Mapping[str, Any]", words: "Sequence[str]", environ: "Mapping[str, str]"
+    facts: "Mapping[str, Any]",
+    said: list[str],
+    words: "Sequence[str]",
+    environ: "Mapping[str, str]",
 ) -> "Iterator[Finding]":
-    """Other agents, a hidden sitecustomize, monkey patching, debug mode."""
+    """Other agents, a hidden or failing sitecustomize, monkey patching, debug mode."""
     for module, (name, follows) in _AGENTS.items():
         if module in facts["loaded"]:
             yield Finding(
@@ -77,6 +84,14 @@ def check_conflicts(
             f"{first} comes first on the path, with or without whence",
             "call it from that one if it has to run",
         )
+    for line, reason in pairwise(said):
+        if line.startswith(_FAILED_SITE):
+            yield Finding(
+                WARNING,
+                f"a sitecustomize or usercustomize fails ({reason})",
+                "what follows in it does not run, with or without whence",
+                "mend it",
+            )
     for name, modules in facts["patched"].items():
         public = ", ".join(module for module in modules if not module.startswith("_"))
         yield Finding(

@@ -54,19 +54,21 @@ def look_inside() -> dict[str, Any]:
 def _import_libraries() -> dict[str, dict[str, Any]]:
     """Library -> its version, or why there is none."""
     libraries: dict[str, dict[str, Any]] = {}
-    while missing := {state.library for state in instrumenting.states()} - libraries.keys():
-        for library in missing:
-            libraries[library] = _import(library)
+    # With asyncio come those of other distributions.
+    import_module("asyncio")
+    for state in instrumenting.states():
+        if state.library not in libraries:
+            libraries[state.library] = _import(state.library)
     return libraries
 
 
 def _import(library: str) -> dict[str, Any]:
     top = library.partition(".")[0]
-    if top not in sys.modules and find_spec(top) is None:
-        return {"state": NOT_INSTALLED, "why": "", "version": None}
     try:
+        if top not in sys.modules and find_spec(top) is None:
+            return {"state": NOT_INSTALLED, "why": "", "version": None}
         import_module(library)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}"
         return {"state": BROKEN, "why": why, "version": _version(top)}
     return {"state": None, "why": "", "version": _version(top)}

@@ -1,6 +1,7 @@
 """The report for people: sections of aligned rows, no line longer than 100 columns."""
 
 import textwrap
+from itertools import zip_longest
 
 from .findings import LEVELS, Finding
 
@@ -113,7 +114,7 @@ def _named(row: "dict[str, Any]") -> str:
 
 def _impossible(report: "Report") -> "Iterator[Row]":
     for row in report["instrumentations"]:
-        yield from row["impossible"].items()
+        yield from ((row["library"], f"{what}: {why}") for what, why in row["impossible"].items())
 
 
 def _exporters(report: "Report") -> "Iterator[Row]":
@@ -122,22 +123,28 @@ def _exporters(report: "Report") -> "Iterator[Row]":
 
 
 def _table(rows: "Sequence[Row]", colour: bool) -> "Iterator[str]":
-    """All columns but the last are as wide as their widest cell; the last one is wrapped."""
-    columns = max(map(len, rows))
-    widths = [
-        max((len(row[at]) for row in rows if at < len(row) - 1), default=0)
-        for at in range(columns - 1)
-    ]
+    """The rows in aligned columns; a cell that is too long for its column is wrapped in it."""
+    widths = _widths(rows)
     for row in rows:
-        *cells, last = row
-        head = _INDENT + "".join(
-            _painted(cell.ljust(width), cell, colour) + _GAP
-            for cell, width in zip(cells, widths, strict=False)
-        )
-        room = WIDTH - len(_INDENT) - sum(widths[: len(cells)]) - len(_GAP) * len(cells)
-        first, *more = textwrap.wrap(last, max(room, 20)) or [""]
-        yield (head + _painted(first, last, colour)).rstrip()
-        yield from (" " * (WIDTH - room) + line for line in more)
+        wrapped = [
+            textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)
+        ]
+        for lines in zip_longest(*wrapped, fillvalue=""):
+            cells = (
+                _painted(line.ljust(width), cell if line == cell else "", colour)
+                for line, cell, width in zip(lines, row, widths, strict=True)
+            )
+            yield (_INDENT + _GAP.join(cells)).rstrip()
+
+
+def _widths(rows: "Sequence[Row]") -> list[int]:
+    """As wide as their widest cells, if that fits; else the widest ones give way."""
+    widths = [max(1, *map(len, column)) for column in zip(*rows, strict=True)]
+    room = WIDTH - len(_INDENT) - len(_GAP) * (len(widths) - 1)
+    while sum(widths) > room:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+    return widths
 
 
 def _findings(report: "Report", colour: bool) -> "Iterator[str]":
@@ -150,6 +157,6 @@ def _findings(report: "Report", colour: bool) -> "Iterator[str]":
     yield from _table([(finding.level, finding.text) for finding in found], colour)
 
 
-def _painted(shown: str, cell: str, colour: bool) -> str:
-    code = _COLOURS.get(cell) if colour else None
-    return shown if code is None else f"\033[{code}m{shown}\033[0m"
+def _painted(shown: str, state: str, colour: bool) -> str:
+    code = _COLOURS.get(state) if colour else None
+    return shown if code is None else f"\033[{code}m{state}\033[0m{shown[len(state) :]}"

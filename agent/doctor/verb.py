@@ -87,7 +87,7 @@ def _judge(
     if any(finding.level == ERROR for finding in findings):
         return findings
     findings += check_attaching(Attaching(run, alone), run, alone, python, environ)
-    findings += check_conflicts(run.facts, words, environ)
+    findings += check_conflicts(run.facts, run.said, words, environ)
     if "failed" in run.facts:
         findings.append(
             Finding(ERROR, f"the agent there could not be asked ({run.facts['failed']})")

@@ -473,6 +473,14 @@ class TestConflicts:
             f"{files[1]} does not run; {files[0]} comes first on the path"
         )
 
+    def test_a_sitecustomize_that_fails_is_named_with_its_error(self, launch: Launcher) -> None:
+        source = "import os\nif 'WHENCE_ATTACH' in os.environ: raise ValueError('mine')"
+        launch.write("site/sitecustomize.py", source)
+        report = nothing_sent(launch, PYTHONPATH=str(launch.folder / "site"))
+        assert report.code == 0
+        (warning,) = report.lines("warning")
+        assert warning.startswith("a sitecustomize or usercustomize fails (ValueError: mine); ")
+
     def test_the_launcher_of_another_agent_is_named(self, launch: Launcher) -> None:
         launcher = launch.write("opentelemetry-instrument", f"#!{sys.executable}\n")
         (launch.folder / launcher).chmod(0o755)

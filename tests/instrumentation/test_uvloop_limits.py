@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "uvloop.md"
 
 def test_the_document_has_the_same_rows_as_the_doctor() -> None:
     impossible: dict[str, str] = {}
-    for name in ("uvloop_import", *INSTRUMENTATIONS["uvloop"]):
+    for name in INSTRUMENTATIONS["uvloop"]:
         module = import_module(f"whence.instrumentation.{name}")
         impossible |= getattr(module, "IMPOSSIBLE", {})
     _, _, rows = DOCUMENT.read_text(encoding="utf-8").partition("## What is impossible")
