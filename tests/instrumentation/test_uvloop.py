@@ -15,7 +15,7 @@ import whence
 from telling import listening, told, turns
 from whence.testing import record
 
-uvloop = pytest.importorskip("uvloop")
+uvloop: Any = pytest.importorskip("uvloop")
 
 
 def test_a_callback_lives_once() -> None:
@@ -538,7 +538,8 @@ class TestEagerTasks:
     @pytest.mark.skipif(sys.version_info < (3, 13), reason="uvloop passes it on from 3.13 on")
     def test_one_made_by_the_loop(self) -> None:
         def start(coroutine: Any) -> Any:
-            task = asyncio.get_running_loop().create_task(coroutine, name="eager", eager_start=True)
+            loop: Any = asyncio.get_running_loop()
+            task = loop.create_task(coroutine, name="eager", eager_start=True)
             assert task.get_name() == "eager"
             return task
 
@@ -560,7 +561,7 @@ def test_an_executor_job_is_followed_and_what_it_settles_is_its_doing() -> None:
 
 
 def test_everything_is_put_back_when_the_last_hook_goes() -> None:
-    from uvloop import loop as sealed
+    from whence.instrumentation.uvloop_sealed import sealed
 
     places = [
         uvloop.Loop,

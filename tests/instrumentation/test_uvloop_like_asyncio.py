@@ -81,7 +81,7 @@ async def cancel_calls() -> None:
 
 
 async def chain_of_calls() -> None:
-    loop = asyncio.get_running_loop()
+    loop: Any = asyncio.get_running_loop()
     loop.call_soon(loop.call_soon, loop.call_soon, int)
     await asyncio.sleep(0.001)
 

@@ -79,7 +79,7 @@ def test_a_server_that_is_dropped_unclosed_is_destroyed_once_a_loop_turns_again(
 
 def test_a_server_that_cannot_listen_has_no_events() -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
         taken = socket.create_server(("127.0.0.1", 0))
         with taken, pytest.raises(OSError, match="address already in use"):
             await loop.create_server(asyncio.Protocol, *taken.getsockname())
@@ -112,8 +112,9 @@ def test_a_unix_socket_given_to_create_server_makes_one_server(tmp_path: Path) -
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_factory_that_is_none_is_refused_by_uvloop() -> None:
     async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
         with pytest.raises(RuntimeError, match="no protocol_factory"):
-            await asyncio.get_running_loop().create_server(None, "127.0.0.1", 0)  # type: ignore[arg-type]
+            await loop.create_server(None, "127.0.0.1", 0)
         # What is half made goes with the loop's closing.
 
     assert run_on_uvloop(main).ids("Server") == []
