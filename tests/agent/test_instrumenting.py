@@ -415,3 +415,62 @@ def test_every_instrumentation_of_the_table_goes_in(capfd: pytest.CaptureFixture
     with record():
         assert instrumenting.failures() == {}
     assert capfd.readouterr().err == ""
+
+
+# -- what became of each -------------------------------------------------------------------------
+
+
+def state_of(name: str) -> instrumenting.State:
+    (found,) = (state for state in instrumenting.states() if state.name == name)
+    return found
+
+
+def test_each_says_what_it_has_patched_and_what_not_and_why(table: Callable[..., None]) -> None:
+    def patch(patches: Any) -> None:
+        patch_target(patches)
+        patches.replace(Target, "no_such_method", print)
+        patches.wrap(Target, "nor_this", print)
+        patches.replace(int, "bit_length", print)
+
+    table(mixed=patch)
+    place = f"{Target.__module__}.Target"
+    with create_hook(init=lambda *_: None):
+        state = state_of("mixed")
+    assert (state.library, state.state, state.why) == ("sys", instrumenting.IN, "")
+    assert state.patched == [f"{place}.method"]
+    assert state.skipped == {
+        f"{place}.no_such_method": "absent",
+        f"{place}.nor_this": "absent",
+        "builtins.int.bit_length": "its type takes no attribute",
+    }
+
+
+def test_each_says_why_it_is_not_in(
+    table: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(patches: Any) -> None:
+        raise LookupError("no such slot")
+
+    table(failing=fail, unwanted=patch_target)
+    assert state_of("failing").state == instrumenting.WAITING
+    instrumenting.switch_off(frozenset({"unwanted"}))
+    try:
+        with create_hook(init=lambda *_: None):
+            failing, unwanted = state_of("failing"), state_of("unwanted")
+    finally:
+        instrumenting.switch_off(frozenset())
+    assert (failing.state, failing.why) == (instrumenting.FAILED, "LookupError: no such slot")
+    assert (unwanted.state, unwanted.patched) == (instrumenting.SWITCHED_OFF, [])
+
+
+def test_what_a_library_hides_is_said_by_its_instrumentation(
+    table: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(frank=patch_target)
+    hidden = {"what happens in C": "nobody is told"}
+    monkeypatch.setattr(
+        sys.modules["whence.instrumentation.frank"], "IMPOSSIBLE", hidden, raising=False
+    )
+    with create_hook(init=lambda *_: None):
+        assert state_of("frank").impossible == hidden
+    assert state_of("frank").impossible == {}
