@@ -1,6 +1,7 @@
 """What a loop does to resources as a whole: closing with work left, and reporting errors."""
 
 from asyncio import base_events, selector_events
+from collections import deque
 from collections.abc import Iterable
 from selectors import BaseSelector
 from typing import Any
@@ -18,17 +19,23 @@ def install(patches: Patches) -> None:
 
 
 def _close(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> None:
-    left = (*loop._ready, *loop._scheduled)
+    left = (*_held(loop, "_ready", deque), *_held(loop, "_scheduled", list))
     wrapped(*args, **kwargs)
     if loop.is_closed():
         _end(left)
 
 
 def _close_selector(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> None:
-    left = _registered(loop._selector)
+    left = _registered(getattr(loop, "_selector", None))
     wrapped(*args, **kwargs)
     if loop.is_closed():
         _end(left)
+
+
+def _held(loop: Any, name: str, kind: type) -> Iterable[Any]:
+    """A loop of another's making may keep its handles in something else."""
+    held = getattr(loop, name, ())
+    return held if issubclass(type(held), kind) else ()
 
 
 def _registered(selector: object) -> tuple[Any, ...]:

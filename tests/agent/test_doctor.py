@@ -438,7 +438,7 @@ class TestLibraries:
         (error,) = report.lines("error")
         assert error.startswith("a task on the loop blind.Blind was not seen (Handle, Task); ")
         (warning,) = report.lines("warning")
-        assert warning.startswith("the event loop blind.Blind makes handles of its own")
+        assert warning.startswith("the event loop blind.Blind makes its handles itself")
         impossible = report.row("instrumentations", "foreign_loops")["impossible"]
         assert list(impossible) == ["callbacks, timers and tasks on blind.Blind"]
 

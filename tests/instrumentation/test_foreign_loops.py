@@ -145,7 +145,7 @@ def test_a_loop_that_makes_its_own_handles_works_and_is_named_once(launch: Launc
     finished = run(launch, OWN_LOOP, "OwnLoop")
     assert (finished.code, finished.out) == (0, SAID)
     assert complaints(finished) == [
-        "whence: the event loop loops.OwnLoop makes handles of its own (loops.OwnHandle): "
+        "whence: the event loop loops.OwnLoop makes its handles itself (loops.OwnHandle): "
         "what runs on it is not traced, and runs as ever"
     ]
     assert "task" not in finished.err
@@ -168,6 +168,56 @@ def test_a_loop_whose_class_cannot_be_asked_is_named_too(launch: Launcher) -> No
     assert (finished.code, finished.out) == (0, SAID)
     assert complaints(finished) == [
         "whence: the event loop loops.SealedLoop is of a class that takes no patch: "
+        "what runs on it is not traced, and runs as ever"
+    ]
+
+
+ODD = """
+    import asyncio
+
+
+    class Emptied:
+        def clear(self):
+            pass
+
+
+    class Odd(asyncio.SelectorEventLoop):
+        def call_soon(self, callback, *args, context=None):
+            handle = asyncio.Handle(callback, args, self, context)
+            self._ready.append(handle)
+            return handle
+
+        def close(self):
+            # What is left keeps itself elsewhere.
+            self._ready = self._scheduled = Emptied()
+            super().close()
+"""
+
+
+def test_a_loop_that_keeps_its_handles_elsewhere_is_closed_as_ever(launch: Launcher) -> None:
+    finished = run(launch, ODD, "Odd")
+    assert (finished.code, finished.out) == (0, SAID)
+    assert "Traceback" not in finished.err
+    assert len(complaints(finished)) == 1
+
+
+def test_a_loop_that_never_says_that_it_runs_is_named_once_it_is_used(launch: Launcher) -> None:
+    """Such as one that another framework drives."""
+    launch.write("loops.py", ODD)
+    source = """
+        from loops import Odd
+
+        loop = Odd()
+        for turn in range(2):
+            loop.call_soon(print, "ran")
+            loop._ready.popleft()._run()
+        loop.close()
+    """
+    launch.write("app.py", source)
+    finished = launch.run("app.py")
+    assert (finished.code, finished.out) == (0, "ran\nran\n")
+    assert complaints(finished) == [
+        "whence: the event loop loops.Odd makes its handles itself (asyncio.events.Handle): "
         "what runs on it is not traced, and runs as ever"
     ]
 
