@@ -7,6 +7,7 @@ their own.
 
 import socket
 from concurrent.futures import thread
+from types import MethodType
 from typing import Any
 
 from whence.engine import (
@@ -104,8 +105,8 @@ class _Settling:
 
 
 def _type_of(fn: Any) -> ResourceType:
-    fn = getattr(fn, "__func__", fn)
-    if fn is socket.getaddrinfo or getattr(fn, "__name__", "") == "_getaddrinfo_debug":
+    is_in_debug_mode = type(fn) is MethodType and fn.__name__ == "_getaddrinfo_debug"
+    if fn is socket.getaddrinfo or is_in_debug_mode:
         return GET_ADDR_INFO
     if fn is socket.getnameinfo:
         return GET_NAME_INFO

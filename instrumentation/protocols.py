@@ -119,15 +119,28 @@ def is_told_of_the_end(protocol: object) -> bool:
 def see(patches: Patches, protocol: object, even_default: tuple[str, ...] = ()) -> None:
     """Patch the callbacks of this protocol's class, each where it is defined; asyncio's own, which
     do nothing, only if they are named."""
+    cls = type(protocol)
+    key = id(cls), even_default
+    known = _seen.get(key)
+    if known is not None and known() is cls:
+        return
+    if not _seen:
+        patches.on_undo(_seen.clear)
+    _seen[key] = ref(cls, lambda _: _seen.pop(key, None))
     for name in CALLBACKS:
-        for owner in type(protocol).__mro__:
+        for owner in cls.__mro__:
             callback = vars(owner).get(name)
             if callback is None:
                 continue
             is_default = owner.__module__ == protocols.__name__
             if is_method(callback) and (not is_default or name in even_default):
-                _patch(patches, type(protocol), owner, name, callback)
+                _patch(patches, cls, owner, name, callback)
             break
+
+
+_seen: dict[tuple[int, tuple[str, ...]], Callable[[], type | None]] = {}
+"""Classes whose callbacks are patched, by address, as a class may be anything but hashable.  What is
+put on one later is what the program, or its test, wants to be called."""
 
 
 def _patch(patches: Patches, cls: type, owner: type, name: str, callback: Any) -> None:

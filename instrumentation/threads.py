@@ -7,6 +7,7 @@ well.  The agent's own threads, and what they start, are told to nobody.
 
 import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from whence.engine import (
@@ -27,6 +28,7 @@ from whence.engine import (
 from whence.engine.sites import PLUMBING, whose
 from whence.engine.types import THREAD, TIMER
 
+from .jobs import job_name
 from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
 _MUTED = object()
@@ -63,9 +65,9 @@ def _created(thread: threading.Thread) -> Lifetime:
     row = TIMER if isinstance(thread, threading.Timer) else THREAD
     lifetime = create(state, row, thread, state.current, 3)
     if isinstance(lifetime, SpanLifetime):
-        target = getattr(thread, "function", None) or getattr(thread, "_target", None)
-        lifetime.name = getattr(target, "__qualname__", None) or type(thread).__qualname__
-        code = getattr(getattr(target, "__func__", target), "__code__", None)
+        target = vars(thread).get("function", vars(thread).get("_target"))
+        lifetime.name = job_name(thread if target is None else target)
+        code = getattr(target, "__code__", None) if type(target) is FunctionType else None
         plumbing = code is not None and whose(code.co_filename) is PLUMBING
         if plumbing or lifetime.name == "Loop._do_shutdown":  # uvloop's: Cython has no code objects
             # A pool's worker, say: what it does belongs to whoever submitted the jobs.

@@ -130,8 +130,8 @@ def _describe(lifetime: SpanLifetime, transport: Any, server: Any) -> None:
         if isinstance(transport._protocol, WriteSubprocessPipeProto):
             hide(lifetime)
     elif lifetime.type is TRANSPORT:
-        since = _connecting_since()
-        lifetime.name = "accept" if server is not None or since is None else "connect"
+        since = _connecting_since() if server is None else None
+        lifetime.name = "accept" if since is None else "connect"
         if since is not None:
             # Not before the task that connects: the coroutine is older.
             task = local.state.current

@@ -253,6 +253,20 @@ def test_the_span_of_a_job_has_the_name_of_the_programs_function_and_its_failure
     ]
 
 
+class Answering:
+    """Has an answer to everything."""
+
+    def __getattr__(self, name: str) -> object:
+        return object()
+
+
+class Silent:
+    """Fails at every question."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
 class Callable:
     """An object that is called."""
 
@@ -273,7 +287,10 @@ class Callable:
         (Callable().method, "Callable.method"),
         (print, "print"),
         (Callable, "Callable"),
+        (Answering(), "Answering"),
+        (Silent(), "Silent"),
     ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_job_is_called_like_the_function_that_the_program_gave(function: Any, name: str) -> None:
     assert job_name(function) == name

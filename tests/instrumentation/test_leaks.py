@@ -164,9 +164,11 @@ def round_of_everything():
     }
 
 
-rounds = [round_of_everything() for _ in range(7)]
+rounds = [round_of_everything() for _ in range(9)]
 print(json.dumps(rounds))
 """
+
+SLACK = 3
 
 
 @pytest.mark.parametrize("mode", ["attached", "hooked"])
@@ -180,9 +182,16 @@ def test_nothing_grows_from_round_to_round(launch: Launcher, mode: str) -> None:
     # Caches of the libraries' fill in the first rounds.
     settled = rounds[3:]
     for one in settled:
-        assert one["ours"] == settled[0]["ours"]
         assert one["open"] == []
         assert one["tables"] == settled[0]["tables"]
+    # What has held the loop longest is remembered, so the number is not quite the same each time;
+    # what leaks once in a round leaks more often than that.
+    leaking = {
+        kind: [one["ours"].get(kind, 0) for one in settled]
+        for kind, number in settled[-1]["ours"].items()
+        if number - settled[0]["ours"].get(kind, 0) > SLACK
+    }
+    assert leaking == {}
     assert settled[0]["tables"][:3] == [0, 0, 0]
     growth = settled[-1]["objects"] - settled[0]["objects"]
-    assert abs(growth) < 30, [one["objects"] for one in settled]
+    assert growth < 40, [one["objects"] for one in settled]
