@@ -139,7 +139,7 @@ def see(patches: Patches, protocol: object, even_default: tuple[str, ...] = ()) 
 
 
 _seen: dict[tuple[int, tuple[str, ...]], Callable[[], type | None]] = {}
-"""Classes whose callbacks are patched, by address, as a class may be anything but hashable.  What is
+"""Classes whose callbacks are patched, by address: a class may be anything but hashable.  What is
 put on one later is what the program, or its test, wants to be called."""
 
 
