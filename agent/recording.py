@@ -5,6 +5,8 @@ from .config import Settings
 from .engine import recorder
 from .engine.types import select_types
 
+_DEFAULTS = recorder.min_duration, recorder.sites, recorder.messages
+
 
 def start(settings: Settings) -> None:
     """Record the life of every resource from now on."""
@@ -21,5 +23,7 @@ def start(settings: Settings) -> None:
 def stop() -> None:
     """Record nothing more; hooks of the program's own go on."""
     recorder.on = False
+    recorder.min_duration, recorder.sites, recorder.messages = _DEFAULTS
+    select_types(None)
     engine.want_instrumentation(False)
     engine.open_lifetimes.clear()

@@ -63,3 +63,21 @@ def test_detached_nothing_is_recorded_and_nothing_is_patched() -> None:
     assert not isinstance(lifetime, engine.RecordedLifetime)
     assert not engine.instrumented()
     assert not engine.open_lifetimes
+
+
+def test_detached_the_next_attachment_begins_with_the_defaults() -> None:
+    whence.attach(export=("none",), types={"Task"}, no_messages=True, min_duration=5, stacks="off")
+    whence.detach()
+    whence.attach(export=("none",))
+    assert engine.types.FUTURE.spans is False
+    assert engine.types.TIMER_HANDLE.spans is True
+    assert engine.recorder.min_duration == 1_000_000
+    assert engine.recorder.messages
+    assert engine.recorder.sites
+
+
+def test_detached_the_types_that_become_spans_are_the_default_ones() -> None:
+    whence.attach(export=("none",), types={"Task"})
+    whence.detach()
+    assert engine.types.TIMER_HANDLE.spans
+    assert engine.recorder.sites
