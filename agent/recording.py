@@ -5,7 +5,7 @@ from .config import Settings
 from .engine import recorder
 from .engine.types import select_types
 
-_DEFAULTS = recorder.min_duration, recorder.sites, recorder.messages
+_DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends)
 
 
 def start(settings: Settings) -> None:
@@ -23,7 +23,7 @@ def start(settings: Settings) -> None:
 def stop() -> None:
     """Record nothing more; hooks of the program's own go on."""
     recorder.on = False
-    recorder.min_duration, recorder.sites, recorder.messages = _DEFAULTS
+    (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends) = _DEFAULTS
     select_types(None)
     engine.want_instrumentation(False)
     engine.open_lifetimes.clear()
