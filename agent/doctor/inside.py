@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from .. import engine, instrumenting
+from .. import engine, instrumenting, pipeline
 from ..attaching import settings
 from ..config import Settings
 from ..exporting import CannotExport, ExportError, load_exporter
@@ -39,6 +39,9 @@ def look_inside() -> dict[str, Any]:
 
     chosen = settings()
     assert chosen is not None, "the agent is attached"
+    # What is tried here is no program's, and nobody wants its spans.
+    engine.recorder.sends = False
+    pipeline.stop(0)
     libraries = _import_libraries()
     return {
         "engine": _engine(),

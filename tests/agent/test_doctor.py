@@ -286,7 +286,7 @@ class TestExporters:
     def test_a_receiver_over_http_is_asked_and_gets_no_spans(
         self, launch: Launcher, receiver: HttpReceiver
     ) -> None:
-        report = Report(launch, "--endpoint", receiver.url)
+        report = Report(launch, "--min-duration", "0", "--endpoint", receiver.url)
         assert (report.code, report["findings"]) == (0, [])
         assert report["exporters"] == [
             {
