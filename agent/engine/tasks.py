@@ -103,11 +103,9 @@ def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
         # An object of the program's that has its own ideas of attributes.
         name = code = None
     lifetime.name = name if isinstance(name, str) else type(coroutine).__qualname__
-    if type(code) is CodeType:
-        plumbing = sites.whose(code.co_filename) is sites.PLUMBING
-        own = plumbing and code.co_name.startswith(("_", "shutdown_"))
-    else:
-        own = lifetime.name.startswith("Loop.shutdown_")  # uvloop's: Cython has no code objects
+    own = lifetime.name.startswith("Loop.shutdown_")  # uvloop's
+    if type(code) is CodeType and sites.whose(code.co_filename) is sites.PLUMBING:
+        own = code.co_name.startswith(("_", "shutdown_"))
     if own:
         # The loop's own helpers, such as `_accept_connection2` and `shutdown_asyncgens`: not
         # `sleep` or `Queue.get`, which the program asked for.
