@@ -1,6 +1,9 @@
-"""What a loop does to resources as a whole: closing with work left, and reporting errors."""
+"""What a loop does to resources as a whole: closing with work left, and reporting errors.
 
-from asyncio import base_events, selector_events
+A loop or stream that is dropped closes itself in its finalizer, and what ends there is told later.
+"""
+
+from asyncio import base_events, selector_events, streams
 from collections import deque
 from collections.abc import Iterable
 from selectors import BaseSelector
@@ -16,6 +19,17 @@ def install(patches: Patches) -> None:
     patches.wrap(base_events.BaseEventLoop, "close", _close)
     patches.wrap(selector_events.BaseSelectorEventLoop, "close", _close_selector)
     patches.wrap(base_events.BaseEventLoop, "call_exception_handler", _call_exception_handler)
+    patches.wrap(base_events.BaseEventLoop, "__del__", _finalize)
+    patches.wrap(streams.StreamWriter, "__del__", _finalize)
+
+
+def _finalize(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
+    state = local.state
+    outer, state.finalizing = state.finalizing, True
+    try:
+        wrapped(*args, **kwargs)
+    finally:
+        state.finalizing = outer
 
 
 def _close(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> None:

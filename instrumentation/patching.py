@@ -1,6 +1,7 @@
 """Patches: replace or wrap an attribute, remember it, put the very same object back.
 
-The only file that imports wrapt; and only to wrap an async def, for nothing else looks like one.
+The only file that imports wrapt; and only to wrap what a plain function cannot look like: an async
+def, a function of a module, a static or class method.
 
 An attribute is put back only while it is still ours: what somebody else has put on top since stays,
 and calls ours, which then does nothing.  What another instrumentation has put on top is put back
@@ -59,14 +60,14 @@ class Patches:
         if original is _ABSENT and not hasattr(owner, name):
             self.skipped[_place(owner, name)] = "absent"
             return False
+        undo, key, place = self._undo, self._next(), _place(owner, name)
+        owner_ref, new_ref = _weakly(owner, lambda _: undo.pop(key, None)), _weakly(new)
         try:
             setattr(owner, name, new)
         except (TypeError, AttributeError):
-            self.skipped[_place(owner, name)] = "its type takes no attribute"
+            self.skipped[place] = "its type takes no attribute"
             return False
         kept = None if _original_of(new) is original else original
-        new_ref, key, undo = ref(new), self._next(), self._undo
-        owner_ref = ref(owner, lambda _: undo.pop(key, None))
 
         def put_back() -> bool:
             owner, new = owner_ref(), new_ref()
@@ -81,11 +82,11 @@ class Patches:
                 setattr(owner, name, before)
             return True
 
-        undo[key] = (_place(owner, name), put_back)
+        undo[key] = (place, put_back)
         return True
 
     def wrap(self, owner: Any, name: str, wrapper: Wrapper) -> None:
-        """Have `wrapper(wrapped, instance, args, kwargs)` called instead of a method.
+        """Have `wrapper(wrapped, instance, args, kwargs)` called instead of a method or function.
 
         For cold surfaces.  An async def stays one in the eyes of the program; the wrapper gives on
         its coroutine as it is, or is an async def itself."""
@@ -93,13 +94,13 @@ class Patches:
         if original is None:
             self.skipped[_place(owner, name)] = "absent"
             return
-        if is_coroutine_function(original):
+        if isinstance(owner, type) and is_method(original) and not is_coroutine_function(original):
+            self.replace(owner, name, _method(wrapper, original, self._in_force))
+        else:
             from wrapt import FunctionWrapper
 
             call = _unseen(wrapper, original, self._in_force)
             self.replace(owner, name, FunctionWrapper(original, call))
-        else:
-            self.replace(owner, name, _method(wrapper, original, self._in_force))
 
     def on_undo(self, undo: Callable[[], None], place: str = "") -> None:
         """Have something else undone with the rest; `place` is the attribute, if it is one."""
@@ -125,7 +126,9 @@ class Patches:
 def _place(owner: Any, name: str) -> str:
     """What people call an attribute of a module or class."""
     within = getattr(owner, "__qualname__", None)
-    return f"{owner.__name__}.{name}" if within is None else f"{owner.__module__}.{within}.{name}"
+    if within is None:
+        return f"{getattr(owner, '__name__', type(owner).__qualname__)}.{name}"
+    return f"{owner.__module__}.{within}.{name}"
 
 
 def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[..., Any]:
@@ -208,6 +211,14 @@ def looks_like(original: Any) -> Callable[[F], F]:
 def is_patched(method: object) -> bool:
     """Whether there is a function of ours, or on top of one."""
     return hasattr(method, "_whence_original")
+
+
+def _weakly(target: Any, gone: Callable[[Any], object] | None = None) -> Callable[[], Any]:
+    """A weak reference, or a strong one to what takes none."""
+    try:
+        return ref(target, gone)
+    except TypeError:
+        return lambda: target
 
 
 def _original_of(new: Any) -> Any:

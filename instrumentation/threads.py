@@ -7,7 +7,7 @@ well.  The agent's own threads, and what they start, are told to nobody.
 
 import threading
 from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 from whence.engine import (
@@ -67,12 +67,20 @@ def _created(thread: threading.Thread) -> Lifetime:
     if isinstance(lifetime, SpanLifetime):
         target = vars(thread).get("function", vars(thread).get("_target"))
         lifetime.name = job_name(thread if target is None else target)
-        code = getattr(target, "__code__", None) if type(target) is FunctionType else None
-        plumbing = code is not None and whose(code.co_filename) is PLUMBING
+        plumbing = _is_worker(target)
         if plumbing or lifetime.name == "Loop._do_shutdown":  # uvloop's: Cython has no code objects
             # A pool's worker, say: what it does belongs to whoever submitted the jobs.
             hide(lifetime)
     return lifetime
+
+
+def _is_worker(target: Any) -> bool:
+    """Whether a pool or a loop has made the thread; and not the program, for an `Event.set`."""
+    function = target.__func__ if type(target) is MethodType else target
+    if type(function) is not FunctionType:
+        return False
+    file = function.__code__.co_filename
+    return whose(file) is PLUMBING and file != threading.Event.set.__code__.co_filename
 
 
 def _never_started(thread: Any) -> None:

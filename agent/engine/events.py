@@ -129,6 +129,10 @@ def end(state: ThreadState, lifetime: Lifetime, outcome: str = DONE) -> None:
     """destroy: exactly once, by whichever way comes first (SEMANTICS 7.2)."""
     if not lifetime.open:
         return
+    if state.finalizing:
+        lifetime.notify = True
+        dropped(lifetime)
+        return
     lifetime.open = False
     if isinstance(lifetime, RecordedLifetime):
         finish(lifetime, outcome, clock())

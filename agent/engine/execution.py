@@ -41,17 +41,18 @@ class ThreadState:
     """What one thread is executing.
 
     `depth` counts the hook dispatches under way, `changed` says that the list of hooks is to change
-    when the outermost one ends, `muted` marks the agent's own threads, which emit nothing.
+    when the outermost one ends, `muted` marks the agent's own threads, which emit nothing,
+    `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
     """
 
-    __slots__ = ("changed", "current", "depth", "making", "muted", "thread_id")
+    __slots__ = ("changed", "current", "depth", "finalizing", "making", "muted", "thread_id")
 
     def __init__(self, root: Lifetime) -> None:
         self.current = root
         self.depth = 0
         self.changed = False
         self.making: MakingHandle | None = None
-        self.muted = False
+        self.muted = self.finalizing = False
         self.thread_id = get_ident()
 
 

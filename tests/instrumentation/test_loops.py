@@ -1,13 +1,18 @@
 """Loops as a whole: closing with work left, and reporting errors."""
 
 import asyncio
+import gc
 import selectors
+import socket
+import sys
+import warnings
 from typing import Any
 from unittest import mock
 
 import pytest
 from stories import new_loop, story
 
+import whence
 from telling import recorded
 from whence.engine import open_lifetimes, ring
 from whence.testing import record
@@ -60,8 +65,6 @@ def test_a_selector_that_is_no_selector_is_not_asked_for_what_it_holds() -> None
 def test_a_selector_of_the_programs_is() -> None:
     class Selector(selectors.DefaultSelector):
         pass
-
-    import socket
 
     ours, theirs = socket.socketpair()
     with ours, theirs, record() as events:
@@ -135,6 +138,64 @@ def test_any_context_goes_to_the_exception_handler_as_it_is(context: dict[str, A
         loop.call_exception_handler(context=context)
     assert got == [context, context]
     assert got[0] is context
+
+
+def finalizers(frame: Any) -> list[str]:
+    """The finalizers on the stack."""
+    names = []
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return [name for name in names if name == "__del__"]
+
+
+def test_what_ends_when_a_dropped_loop_closes_itself_is_told_later_and_outside() -> None:
+    told: list[tuple[int, list[str]]] = []
+
+    def destroy(async_id: int) -> None:
+        told.append((async_id, finalizers(sys._getframe())))
+
+    with record() as events, whence.create_hook(destroy=destroy):
+        loop = asyncio.new_event_loop()
+        loop.call_later(10, int)
+        loop.call_soon(int)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            del loop
+            gc.collect()
+        assert any("unclosed event loop" in str(each.message) for each in caught)
+        assert told == []
+        asyncio.run(asyncio.sleep(0))
+        mine = [*events.ids("TimerHandle")[:1], events.ids("Handle")[0], events.ids("Reader")[0]]
+    heard = dict(told)
+    assert [heard[async_id] for async_id in mine] == [[], [], []]
+    assert [async_id for async_id, _ in told].count(mine[0]) == 1
+
+
+def test_what_ends_when_a_dropped_stream_closes_itself_is_told_later_and_outside() -> None:
+    told: list[tuple[int, list[str]]] = []
+
+    def destroy(async_id: int) -> None:
+        told.append((async_id, finalizers(sys._getframe())))
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            await asyncio.sleep(0.001)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                del reader, writer
+                gc.collect()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    with record() as events, whence.create_hook(destroy=destroy):
+        asyncio.run(main())
+    assert [stack for _, stack in told if stack] == []
+    heard = [async_id for async_id, _ in told]
+    for async_id in [*events.ids("Reader"), *events.ids("Transport")]:
+        assert heard.count(async_id) == 1
 
 
 def test_nothing_stays_open_after_many_loops() -> None:

@@ -160,6 +160,36 @@ def test_what_somebody_puts_on_top_stays_and_what_is_below_does_nothing(
     assert owner.method is on_top
 
 
+def test_functions_of_modules_and_static_and_class_methods_are_wrapped_too(
+    owner: type[Owner],
+) -> None:
+    module: Any = ModuleType("module")
+    module.work = lambda a, b=2: (a, b)
+    owner.static = staticmethod(lambda a: ("static", a))  # type: ignore[attr-defined]
+    owner.of_class = classmethod(lambda cls, a: (cls, a))  # type: ignore[attr-defined]
+    places = [(module, "work"), (owner, "static"), (owner, "of_class")]
+    before = [vars(target)[name] for target, name in places]
+    patches = Patches()
+    for target, name in places:
+        patches.wrap(target, name, through)
+    assert module.work(1) == (1, 2)
+    for of in (owner, owner()):
+        assert of.static(1) == ("static", 1)  # type: ignore[attr-defined]
+        assert of.of_class(1) == (owner, 1)  # type: ignore[attr-defined]
+    patches.undo()
+    assert [vars(target)[name] for target, name in places] == before
+
+
+def test_what_takes_no_weak_reference_is_replaced_and_put_back_as_well() -> None:
+    module: Any = ModuleType("module")
+    before = module.value = "old"
+    patches = Patches()
+    assert patches.replace(module, "value", "new")
+    assert module.value == "new"
+    patches.undo()
+    assert module.value is before
+
+
 def test_undoing_twice_is_undoing_once(owner: type[Owner]) -> None:
     before = vars(owner)["method"]
     patches = Patches()
