@@ -340,3 +340,76 @@ def test_the_collector_finds_as_much_as_it_did(undisturbed: Undisturbed) -> None
         """,
         *("builtins/coroutine", "asyncio.events/Handle", "builtins/method"),
     )
+
+
+def test_what_does_not_execute_is_held_by_as_many_references_as_without(
+    undisturbed: Undisturbed,
+) -> None:
+    undisturbed.check(
+        """
+        import asyncio, concurrent.futures, sys, threading
+        from sys import getrefcount as count
+
+        class Protocol(asyncio.Protocol):
+            def data_received(self, data):
+                pass
+
+        def callback(*args):
+            pass
+
+        async def work(thing):
+            await asyncio.sleep(0)
+            print("task:", count(thing))
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            thing = object()
+            handle = loop.call_soon(callback, thing)
+            timer = loop.call_later(0, callback, thing)
+            print("scheduled:", count(handle), count(timer), count(callback), count(thing))
+            await asyncio.sleep(0.001)
+            print("ran:", count(handle), count(timer), count(callback), count(thing))
+            del handle, timer
+            print(count(thing))
+            handle = loop.call_later(10, callback, thing)
+            handle.cancel()
+            print("cancelled:", count(handle), count(thing))
+            future = loop.create_future()
+            print("future:", count(future))
+            future.add_done_callback(callback)
+            print("future:", count(future), count(callback))
+            future.set_result(thing)
+            print("settled:", count(future), count(thing))
+            await asyncio.sleep(0)
+            print("told:", count(future), count(thing))
+            coroutine = work(thing)
+            task = loop.create_task(coroutine)
+            print("made:", count(coroutine), count(thing))
+            await task
+            print("done:", count(task), count(coroutine), count(thing))
+            thread = threading.Thread(target=callback, args=(thing,))
+            print("thread:", count(thread), count(thing))
+            thread.start()
+            thread.join()
+            print("joined:", count(thread), count(thing))
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                await loop.run_in_executor(pool, callback, thing)
+            print("job:", count(thing))
+            server = await loop.create_server(Protocol, "127.0.0.1", 0)
+            print("server:", count(server))
+            transport, protocol = await loop.create_connection(
+                Protocol, *server.sockets[0].getsockname()
+            )
+            await asyncio.sleep(0.01)
+            print("connection:", count(transport), count(protocol))
+            transport.close()
+            await asyncio.sleep(0.01)
+            print("lost:", count(transport), count(protocol))
+            server.close()
+            await asyncio.sleep(0.01)
+            print("closed:", count(server))
+
+        asyncio.run(main())
+        """,
+        *("scheduled: ", "settled: ", "joined: ", "lost: "),
+    )
