@@ -1,0 +1,1 @@
+"""What random programs do.  Each act is one thing, in the program's own words; `do` does it."""
