@@ -173,9 +173,10 @@ def test_functions_of_modules_and_static_and_class_methods_are_wrapped_too(
     for target, name in places:
         patches.wrap(target, name, through)
     assert module.work(1) == (1, 2)
+    of: Any
     for of in (owner, owner()):
-        assert of.static(1) == ("static", 1)  # type: ignore[attr-defined]
-        assert of.of_class(1) == (owner, 1)  # type: ignore[attr-defined]
+        assert of.static(1) == ("static", 1)
+        assert of.of_class(1) == (owner, 1)
     patches.undo()
     assert [vars(target)[name] for target, name in places] == before
 
