@@ -51,7 +51,7 @@ DRAWINGS = {
                     task answer
                         timer sleep
             task alarm
-                timer ring
+                timer Event.set
     """,
     "jobs": """
         task main
@@ -114,7 +114,6 @@ def test_everything_that_a_program_does_is_where_it_was_triggered(
     check_drawing(traced(program, *EVERYTHING), DRAWINGS[program])
 
 
-@pytest.mark.xfail(reason="what uvloop does for itself at its end has spans")
 @pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not made for this system")
 @each_program
 def test_on_uvloop_everything_is_in_the_same_place(program: str, traced: Tracing) -> None:

@@ -109,7 +109,6 @@ def test_each_request_on_a_kept_connection_is_a_trace(traced: Tracing) -> None:
     check_drawing(service.spans(), EVERYTHING)
 
 
-@pytest.mark.xfail(reason="what uvloop does for itself at its end has spans")
 @pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not made for this system")
 def test_on_uvloop_each_request_is_a_trace_as_well(traced: Tracing) -> None:
     service = Service(traced, "--min-duration", "0", loop="uvloop")

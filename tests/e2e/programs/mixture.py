@@ -57,16 +57,12 @@ async def consult() -> None:
     thread.join()
 
 
-def ring(rung: list[bool]) -> None:
-    rung.append(True)
-
-
 async def alarm() -> None:
-    rung: list[bool] = []
-    timer = threading.Timer(0.002, ring, (rung,))
+    rung = threading.Event()
+    timer = threading.Timer(0.002, rung.set)
     timer.start()
     timer.join()
-    assert rung == [True]
+    assert rung.is_set()
 
 
 async def main() -> None:
