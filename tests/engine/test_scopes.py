@@ -1,6 +1,7 @@
 """Requests and other scopes: their times are those of the task that carries them."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 
@@ -73,6 +74,30 @@ def test_a_scope_is_ready_while_another_task_holds_the_loop() -> None:
     assert lifetime.wait < 30 * MILLISECOND
 
 
+class HeldClock:
+    """Moves a little with each reading, and by much while something holds the loop."""
+
+    def __init__(self) -> None:
+        self.now = 1_000 * MILLISECOND
+
+    def __call__(self) -> int:
+        self.now += 1000
+        return self.now
+
+    def hold(self, seconds: float) -> None:
+        self.now += int(seconds * 1e9)
+
+
+@pytest.fixture
+def held_clock(monkeypatch: pytest.MonkeyPatch) -> HeldClock:
+    clock = HeldClock()
+    for module in ("recorder", "handles"):
+        monkeypatch.setattr(sys.modules[f"whence.engine.{module}"], "clock", clock)
+    monkeypatch.setitem(globals(), "keep_busy", clock.hold)
+    return clock
+
+
+@pytest.mark.usefixtures("held_clock")
 def test_what_holds_the_loop_is_named_by_the_innermost_that_does() -> None:
     """Also if many hold it for about as long: the task's own share is then more than the difference
     between two of them."""
