@@ -15,8 +15,8 @@ from typing import Any
 from . import sites
 from .events import Token, create, end, enter, leave, resolve
 from .execution import ThreadState, local
-from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, SpanLifetime
-from .recorder import failed, hide
+from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, RecordedLifetime, SpanLifetime
+from .recorder import clock, failed, hide
 from .scopes import leave_scopes
 from .standin import StandIn
 from .types import TASK
@@ -155,6 +155,9 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
         leave(state, lifetime, previous)
         if outcome is not OPEN:
             end(state, lifetime, outcome)
+        elif isinstance(lifetime, RecordedLifetime):
+            # As after any step: its next one may have been scheduled inside of this one.
+            lifetime.scheduled = clock()
 
 
 class _EagerStandIn(StandIn):

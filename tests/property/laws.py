@@ -173,6 +173,15 @@ def what_ran_was_told_of(run: Run) -> Wrong:
             yield f"{life[0].type} {async_id} ran {bodies} times: {letters}"
 
 
+def threads_and_jobs_end_where_they_ran(run: Run) -> Wrong:
+    """SEMANTICS 6.15, and the table of 6: their destroy is not left to the collector."""
+    for async_id, life in _lives(_full(run)).items():
+        if life[0].type in ("Thread", "Timer", "ExecutorJob") and _letters(life) == "ibad":
+            threads = {heard.thread for heard in life[1:]}
+            if len(threads) != 1 or life[0].thread in threads:
+                yield f"{life[0].type} {async_id} lived in several threads: {life}"
+
+
 def what_is_open_is_there(run: Run) -> Wrong:
     """SEMANTICS 8.1, 8.4: what got no destroy is still there, or is to be destroyed by hand."""
     for async_id, there in run.open_while_held.items():
@@ -272,6 +281,7 @@ LAWS: tuple[Callable[[Run], Wrong], ...] = (
     triggers_come_first,
     a_life_is_that_of_its_type,
     what_ran_was_told_of,
+    threads_and_jobs_end_where_they_ran,
     what_is_open_is_there,
     destroy_by_collection_waits,
     failing_hooks_are_reported,

@@ -46,7 +46,7 @@ _flag = st.booleans()
 _rarely = st.sampled_from((False, False, False, True))
 _cancel = st.sampled_from(("never", "never", "never", "at once", "twice", "inside"))
 _drop = st.sampled_from(("never", "never", "at once", "in a cycle"))
-_delay = st.sampled_from(("none", "none", "tiny", "far"))
+_delay = st.sampled_from(("none", "none", "tiny", "far", "past"))
 _how_made = st.sampled_from(("loop", "direct", "own class"))
 _settled = st.sampled_from(("result", "exception", "cancel"))
 _awaited = st.sampled_from(("await", "await", "shield", "wait_for", "wait"))
@@ -110,6 +110,7 @@ def _nested_async(plain: Acts, coroutine: Acts) -> tuple[Acts, ...]:
         st.builds(Catch, coroutine),
         st.builds(Catch, coroutine),
         st.builds(Group, several, coroutine),
+        st.builds(AwaitWith, _which, coroutine, _flag),
         st.builds(AwaitWith, _which, coroutine, _flag),
         st.builds(ToThread, plain),
     )

@@ -51,7 +51,7 @@ class Soon:
 
 @dataclass(frozen=True)
 class Later:
-    """call_later or call_at: at once, in a tiny while, or long after the end."""
+    """call_later or call_at: for a time past, at once, in a tiny while, or long after the end."""
 
     body: Body = ()
     delay: str = "none"
@@ -65,7 +65,7 @@ class Later:
             here.log("is no loop")
             return
         loop, tiny = here.turf.loop, here.play.loops.tiny
-        delay = {"none": 0.0, "tiny": tiny, "far": FAR}[self.delay]
+        delay = {"past": -FAR, "none": 0.0, "tiny": tiny, "far": FAR}[self.delay]
         context = contextvars.copy_context() if self.context else None
         there, call = callback(here, self.body, "TimerHandle")
         call, running = _cancelled(self.cancel, call)
