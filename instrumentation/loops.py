@@ -23,7 +23,8 @@ def install(patches: Patches) -> None:
     patches.wrap(streams.StreamWriter, "__del__", _finalize)
 
 
-def _finalize(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
+def _finalize(wrapped: Any, instance: Any, args: Any, kwargs: Any, local: Any = local) -> None:
+    # `local` is an argument: at the interpreter's end the names of modules are None.
     state = local.state
     outer, state.finalizing = state.finalizing, True
     try:
