@@ -57,7 +57,7 @@ class Patches:
         our sake.  Nor for the sake of the original, which may refer to the class; so that is kept
         by what replaces it, if it can, and else here."""
         original = vars(owner).get(name, _ABSENT)
-        if original is _ABSENT and not hasattr(owner, name):
+        if original is _ABSENT and found(owner, name) is None:
             self.skipped[_place(owner, name)] = "absent"
             return False
         undo, key, place = self._undo, self._next(), _place(owner, name)
@@ -90,7 +90,7 @@ class Patches:
 
         For cold surfaces.  An async def stays one in the eyes of the program; the wrapper gives on
         its coroutine as it is, or is an async def itself."""
-        original = vars(owner).get(name, getattr(owner, name, None))
+        original = found(owner, name)
         if original is None:
             self.skipped[_place(owner, name)] = "absent"
             return
@@ -121,6 +121,18 @@ class Patches:
             before = len(left)
             left = [put_back for put_back in left if not put_back()]
         _covered[:] = left
+
+
+def found(owner: Any, name: str) -> Any:
+    """What an attribute of a module or class is, as it stands there or in a base; None if absent.
+
+    Not by getattr: Python 3.13 gives a class no more than a thousand versions of what is looked up
+    on it, a look-up between two changes takes one, and a class that has had them all is slow for
+    ever."""
+    for namespace in owner.__mro__ if isinstance(owner, type) else (owner,):
+        if name in vars(namespace):
+            return vars(namespace)[name]
+    return None if isinstance(owner, type) else getattr(owner, name, None)
 
 
 def _place(owner: Any, name: str) -> str:

@@ -24,7 +24,7 @@ from whence.engine.futures import Future
 from whence.engine.sites import add_plumbing
 from whence.engine.tasks import start_eagerly
 
-from .patching import Patches, leave_traceback, looks_like
+from .patching import Patches, found, leave_traceback, looks_like
 from .uvloop_sealed import replace_sealed, sealed
 
 _stock_task = asyncio.tasks.Task
@@ -62,7 +62,7 @@ def install(patches: Patches) -> None:
 
 
 def _replace(patches: Patches, name: str, make: Callable[[Any], Any]) -> None:
-    original = getattr(uvloop.Loop, name)
+    original = found(uvloop.Loop, name)
     patches.replace(uvloop.Loop, name, looks_like(original)(make(original)))
 
 
