@@ -7,7 +7,7 @@ from .engine import (
     set_hook_error_policy,
     trigger_async_id,
 )
-from .engine.types import async_wrap_providers
+from .engine.resource_types import async_wrap_providers
 from .hooks import AsyncHook, create_hook
 from .resource import AsyncResource
 from .storage import AsyncLocalStorage

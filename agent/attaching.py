@@ -124,7 +124,7 @@ def _say_end(pid: int) -> None:
 
 
 def _start_facts(chosen: Settings) -> StartFacts:
-    from .engine.types import known_types
+    from .engine.resource_types import known_types
 
     return StartFacts(
         version=VERSION,

@@ -7,8 +7,8 @@ import os
 
 from . import pipeline
 from .engine import RecordedLifetime, open_lifetimes, recorder, site
+from .engine.resource_types import FUTURE, known_types
 from .engine.sites import Site
-from .engine.types import FUTURE, known_types
 from .naming import span_name
 from .report import Block, EndFacts
 

@@ -3,7 +3,7 @@
 from . import engine
 from .config import Settings
 from .engine import recorder
-from .engine.types import select_types
+from .engine.resource_types import select_types
 
 _DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from . import engine
 from .engine.events import drain_between_turns
-from .engine.types import type_named
+from .engine.resource_types import type_named
 from .storage import call_with, current_stores
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ def read_stacks(text: str) -> int:
 
 def read_types(text: str) -> frozenset[str]:
     """The types named; `all`; a list that only removes (`-Task`) removes from the default."""
-    from .engine.types import known_types
+    from .engine.resource_types import known_types
 
     rows = {row.name: row for row in known_types()}
     items = read_items(text)

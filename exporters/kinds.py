@@ -8,7 +8,7 @@ for the other.  The rest is INTERNAL.
 from opentelemetry.trace import SpanKind
 
 from whence.engine import SpanLifetime
-from whence.engine.types import REQUEST
+from whence.engine.resource_types import REQUEST
 
 KIND = "kind"
 """The key under which an instrumentation leaves a kind among the attributes."""

@@ -21,7 +21,7 @@ from whence.engine import (
     local,
     open_scope,
 )
-from whence.engine.types import REQUEST
+from whence.engine.resource_types import REQUEST
 
 from .patching import Patches
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from whence.engine import CANCELLED, CLOSED, MakingHandle, end, local
 from whence.engine.handles import Handle, TimerHandle
-from whence.engine.types import READER, SIGNAL_HANDLE, WRITER, ResourceType
+from whence.engine.resource_types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
 from .patching import Patches, leave_traceback, looks_like
 

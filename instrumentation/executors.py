@@ -25,7 +25,7 @@ from whence.engine import (
     leave,
     local,
 )
-from whence.engine.types import EXECUTOR_JOB, GET_ADDR_INFO, GET_NAME_INFO, ResourceType
+from whence.engine.resource_types import EXECUTOR_JOB, GET_ADDR_INFO, GET_NAME_INFO, ResourceType
 
 from .jobs import job_name
 from .patching import Patches

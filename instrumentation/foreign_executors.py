@@ -23,7 +23,7 @@ from whence.engine import (
     leave,
     local,
 )
-from whence.engine.types import EXECUTOR_JOB
+from whence.engine.resource_types import EXECUTOR_JOB
 
 from .jobs import job_name
 from .patching import Patches, is_coroutine_function, leave_traceback

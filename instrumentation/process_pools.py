@@ -8,7 +8,7 @@ from concurrent.futures import process
 from typing import Any
 
 from whence.engine import CANCELLED, DONE, FAILED, SpanLifetime, create, end, failed, local
-from whence.engine.types import EXECUTOR_JOB
+from whence.engine.resource_types import EXECUTOR_JOB
 
 from .jobs import job_name
 from .patching import Patches

@@ -4,7 +4,7 @@ from asyncio import base_events
 from typing import Any
 
 from whence.engine import CLOSED, Token, create, end, local
-from whence.engine.types import SERVER
+from whence.engine.resource_types import SERVER
 
 from .patching import Patches
 

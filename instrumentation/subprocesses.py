@@ -5,7 +5,7 @@ from asyncio import base_subprocess
 from typing import Any
 
 from whence.engine import CLOSED, DONE, FAILED, SpanLifetime, Token, clock, create, end, local
-from whence.engine.types import PROCESS
+from whence.engine.resource_types import PROCESS
 
 from .patching import Patches
 

@@ -25,8 +25,8 @@ from whence.engine import (
     leave,
     local,
 )
+from whence.engine.resource_types import THREAD, TIMER
 from whence.engine.sites import PLUMBING, whose
-from whence.engine.types import THREAD, TIMER
 
 from .jobs import job_name
 from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like

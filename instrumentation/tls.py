@@ -4,7 +4,7 @@ from asyncio import sslproto
 from typing import Any
 
 from whence.engine import CLOSED, Token, create, end, local
-from whence.engine.types import SSL_PROTOCOL
+from whence.engine.resource_types import SSL_PROTOCOL
 
 from .patching import Patches
 from .protocols import connect, connections, is_told_of_the_end, see

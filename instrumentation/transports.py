@@ -25,7 +25,7 @@ from whence.engine import (
     hide,
     local,
 )
-from whence.engine.types import DATAGRAM_TRANSPORT, TRANSPORT
+from whence.engine.resource_types import DATAGRAM_TRANSPORT, TRANSPORT
 
 from .patching import Patches
 from .protocols import connect, connections, disconnect, is_told_of_the_beginning, see, stack

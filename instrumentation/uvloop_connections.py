@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 
 from whence.engine import CLOSED, Lifetime, SpanLifetime, create, end, local
-from whence.engine.types import DATAGRAM_TRANSPORT, SSL_PROTOCOL, TRANSPORT, ResourceType
+from whence.engine.resource_types import DATAGRAM_TRANSPORT, SSL_PROTOCOL, TRANSPORT, ResourceType
 
 from .patching import Patches, leave_traceback
 from .protocols import Connection, connections, disconnect, see

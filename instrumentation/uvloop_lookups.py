@@ -8,7 +8,7 @@ from typing import Any
 import uvloop
 
 from whence.engine import CANCELLED, DONE, FAILED, create, end, failed, local
-from whence.engine.types import GET_ADDR_INFO, GET_NAME_INFO, ResourceType
+from whence.engine.resource_types import GET_ADDR_INFO, GET_NAME_INFO, ResourceType
 
 from .patching import Patches, Wrapper
 

@@ -11,7 +11,7 @@ from weakref import ref
 import uvloop
 
 from whence.engine import CLOSED, Lifetime, clock, create, end, enter, leave, local
-from whence.engine.types import SERVER
+from whence.engine.resource_types import SERVER
 
 from .patching import Patches, leave_traceback
 from .uvloop_arrivals import Expected, Expecting, with_factory

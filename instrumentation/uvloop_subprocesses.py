@@ -10,7 +10,7 @@ from weakref import ref
 import uvloop
 
 from whence.engine import DONE, FAILED, Lifetime, SpanLifetime, create, end, local
-from whence.engine.types import PROCESS
+from whence.engine.resource_types import PROCESS
 
 from .patching import Patches, Wrapper
 from .protocols import Connection, connections, disconnect

@@ -10,7 +10,7 @@ import uvloop
 
 from whence.engine import CANCELLED, CLOSED, end, local
 from whence.engine.callbacks import Callback, bracket, follow, leave_out_ours
-from whence.engine.types import READER, SIGNAL_HANDLE, WRITER, ResourceType
+from whence.engine.resource_types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
 from .patching import Patches, Wrapper
 from .uvloop_leftovers import left_on

@@ -29,9 +29,9 @@ from .execution import ThreadState, local, new_async_id
 from .handles import _callback_name, _settled
 from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
 from .recorder import begin, clock, failed, finish, note_longest, recorder
+from .resource_types import HANDLE, TIMER_HANDLE, ResourceType
 from .scopes import enter_scopes, leave_scopes
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
-from .types import HANDLE, TIMER_HANDLE, ResourceType
 
 Method = Callable[..., Any]
 

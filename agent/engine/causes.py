@@ -8,8 +8,8 @@ that re-arms itself), and no chain is longer than `MAX_DEPTH`.
 
 from types import CodeType
 
+from .resource_types import ResourceType
 from .sites import Site, site
-from .types import ResourceType
 
 MAX_DEPTH = 32
 _KEPT_ON_CUT = 16

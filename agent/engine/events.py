@@ -20,7 +20,7 @@ from .dispatch import emit, emit_init, listeners
 from .execution import OUTSIDE, ThreadState, local, new_async_id
 from .lifetimes import COLLECTED, DONE, Lifetime, RecordedLifetime
 from .recorder import begin, clock, entered, finish, left, recorder
-from .types import ResourceType
+from .resource_types import ResourceType
 
 collected: deque[Lifetime] = deque()
 """Lifetimes whose resource was collected before its destroy.  Only ever appended to from within

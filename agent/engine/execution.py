@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from .lifetimes import Lifetime
-from .types import TOP_LEVEL, ResourceType
+from .resource_types import TOP_LEVEL, ResourceType
 
 new_async_id = count(2).__next__
 

@@ -14,8 +14,8 @@ from .events import dropped
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
 from .recorder import begin, clock, failed, finish, recorder
+from .resource_types import FUTURE
 from .standin import StandIn
-from .types import FUTURE
 
 _Stock: Any = futures.Future
 _stock_init = _Stock.__init__

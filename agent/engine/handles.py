@@ -22,10 +22,10 @@ from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, Lifetime
 from .recorder import begin, clock, finish, hide, note_longest, recorder
+from .resource_types import HANDLE, TASK, TIMER_HANDLE
 from .scopes import enter_scopes, leave_scopes
 from .standin import StandIn
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
-from .types import HANDLE, TASK, TIMER_HANDLE
 
 _stock_init = events.Handle.__init__
 _stock_timer_init = events.TimerHandle.__init__

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .causes import Cause, hop
 from .places import Segments, Span
-from .types import ResourceType
+from .resource_types import ResourceType
 
 DONE = "done"
 FAILED = "failed"

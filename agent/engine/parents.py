@@ -15,7 +15,7 @@ writes and no lock.  Traces, ids and limits are the sender thread's affair (`tra
 """
 
 from .lifetimes import DROPPED, Lifetime, SpanLifetime
-from .types import TIMER_HANDLE
+from .resource_types import TIMER_HANDLE
 
 
 def adopt(child: SpanLifetime, trigger: Lifetime) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from .execution import ThreadState, new_async_id
 from .lifetimes import DONE, DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
 from .parents import adopt, forget_family, keep_family
+from .resource_types import ResourceType, known_types
 from .ring import ring
 from .sites import PLUMBING, PROGRAM, outside
 from .sites import known as known_files
-from .types import ResourceType, known_types
 
 MAX_MESSAGE = 1000
 _NEARLY_ALL = 0.9

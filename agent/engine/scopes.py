@@ -11,7 +11,7 @@ from weakref import ref
 from .events import create, end, enter, leave
 from .execution import ThreadState
 from .lifetimes import DONE, Lifetime, RecordedLifetime, Scope
-from .types import TASK, ResourceType
+from .resource_types import TASK, ResourceType
 
 
 def open_scope(state: ThreadState, row: ResourceType, resource: Any) -> Scope | None:

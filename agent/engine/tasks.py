@@ -17,9 +17,9 @@ from .events import Token, create, end, enter, leave, resolve
 from .execution import ThreadState, local
 from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, RecordedLifetime, SpanLifetime
 from .recorder import clock, failed, hide
+from .resource_types import TASK
 from .scopes import leave_scopes
 from .standin import StandIn
-from .types import TASK
 
 AnyTask = Any
 

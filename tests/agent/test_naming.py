@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from whence.engine.types import known_types
+from whence.engine.resource_types import known_types
 from whence.naming import short_name, span_name
 
 

@@ -16,7 +16,7 @@ def detached() -> Iterator[None]:
 
 def failure() -> tuple[str, str] | None:
     lifetime = engine.create(
-        engine.local.state, engine.types.PROCESS, object(), engine.local.state.current
+        engine.local.state, engine.resource_types.PROCESS, object(), engine.local.state.current
     )
     engine.failed(lifetime, ValueError("secret"))
     assert isinstance(lifetime, engine.RecordedLifetime)
@@ -40,14 +40,16 @@ def test_the_shortest_span_is_a_setting_in_milliseconds() -> None:
 
 def test_only_the_chosen_types_become_spans() -> None:
     whence.attach(export=("none",), types={"Task", "Handle"})
-    chosen = {row.name for row in engine.types.known_types() if row.spans and row.number <= 18}
+    chosen = {
+        row.name for row in engine.resource_types.known_types() if row.spans and row.number <= 18
+    }
     assert chosen == {"Task", "Handle"}
 
 
 def test_without_stacks_no_site_is_recorded() -> None:
     whence.attach(export=("none",), stacks="off")
     lifetime = engine.create(
-        engine.local.state, engine.types.PROCESS, object(), engine.local.state.current
+        engine.local.state, engine.resource_types.PROCESS, object(), engine.local.state.current
     )
     assert isinstance(lifetime, engine.RecordedLifetime)
     assert lifetime.code is None
@@ -58,7 +60,7 @@ def test_detached_nothing_is_recorded_and_nothing_is_patched() -> None:
     assert engine.instrumented()
     whence.detach()
     lifetime = engine.create(
-        engine.local.state, engine.types.PROCESS, object(), engine.local.state.current
+        engine.local.state, engine.resource_types.PROCESS, object(), engine.local.state.current
     )
     assert not isinstance(lifetime, engine.RecordedLifetime)
     assert not engine.instrumented()
@@ -69,8 +71,8 @@ def test_detached_the_next_attachment_begins_with_the_defaults() -> None:
     whence.attach(export=("none",), types={"Task"}, no_messages=True, min_duration=5, stacks="off")
     whence.detach()
     whence.attach(export=("none",))
-    assert engine.types.FUTURE.spans is False
-    assert engine.types.TIMER_HANDLE.spans is True
+    assert engine.resource_types.FUTURE.spans is False
+    assert engine.resource_types.TIMER_HANDLE.spans is True
     assert engine.recorder.min_duration == 1_000_000
     assert engine.recorder.messages
     assert engine.recorder.sites
@@ -79,5 +81,5 @@ def test_detached_the_next_attachment_begins_with_the_defaults() -> None:
 def test_detached_the_types_that_become_spans_are_the_default_ones() -> None:
     whence.attach(export=("none",), types={"Task"})
     whence.detach()
-    assert engine.types.TIMER_HANDLE.spans
+    assert engine.resource_types.TIMER_HANDLE.spans
     assert engine.recorder.sites

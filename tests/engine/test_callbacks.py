@@ -14,7 +14,7 @@ import whence
 from telling import policy, turns
 from whence.engine import RecordedLifetime, SpanLifetime, open_lifetimes, site
 from whence.engine.callbacks import Callback, bracket, failing, follow
-from whence.engine.types import HANDLE, READER
+from whence.engine.resource_types import HANDLE, READER
 from whence.testing import record
 
 uvloop: Any = pytest.importorskip("uvloop")
@@ -195,7 +195,7 @@ def test_what_a_program_schedules_is_sited_where_it_does() -> None:
 
 def test_a_scope_is_entered_with_each_step_of_its_task() -> None:
     from whence.engine import close_scope, local, open_scope
-    from whence.engine.types import REQUEST
+    from whence.engine.resource_types import REQUEST
 
     class Work:
         """What the scope is."""

@@ -143,7 +143,7 @@ engine.recorder.min_duration = 0
 engine.want_instrumentation(True)
 open_one = whence.AsyncResource("X")
 whence.AsyncResource("X").emit_destroy()
-row = engine.types.type_named("X")
+row = engine.resource_types.type_named("X")
 
 def tell():
     print(len(engine.open_lifetimes), len(engine.ring), row.created, row.destroyed)

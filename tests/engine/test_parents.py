@@ -4,7 +4,7 @@ import pytest
 
 from lives import MS, Lives
 from whence.engine import SpanLifetime, hide, make_root
-from whence.engine.types import (
+from whence.engine.resource_types import (
     FUTURE,
     HANDLE,
     REQUEST,

@@ -28,7 +28,7 @@ from whence.engine import (
 )
 from whence.engine.lifetimes import DROPPED, KEPT
 from whence.engine.recorder import MAX_MESSAGE
-from whence.engine.types import EXECUTOR_JOB, FUTURE, HANDLE, TASK
+from whence.engine.resource_types import EXECUTOR_JOB, FUTURE, HANDLE, TASK
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_the_longest_step_on_a_loop_is_remembered(lives: Lives) -> None:
 
 def test_a_collected_resource_is_counted_as_leaked() -> None:
     """SEMANTICS 8.1, though no hook listens."""
-    row = whence.engine.types.type_named("leaks")
+    row = whence.engine.resource_types.type_named("leaks")
     with recorded():
         AsyncResource("leaks")
         AsyncResource("leaks").emit_destroy()

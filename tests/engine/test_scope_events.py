@@ -9,7 +9,7 @@ import whence
 from telling import run_followed, told, turns
 from whence import AsyncResource, execution_async_id, trigger_async_id
 from whence.engine import close_scope, local, open_scope
-from whence.engine.types import REQUEST
+from whence.engine.resource_types import REQUEST
 from whence.testing import Events, record
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import whence
 from whence.engine import SpanLifetime, close_scope, local, open_scope, recorder
-from whence.engine.types import REQUEST
+from whence.engine.resource_types import REQUEST
 
 pytestmark = pytest.mark.usefixtures("recording")
 

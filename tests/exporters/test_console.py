@@ -148,7 +148,7 @@ PROGRAM = """
     sys.path.insert(0, sys.argv[1])
     from configured import settings
     from whence.engine import Tracer, create, end, local, recorder, ring
-    from whence.engine.types import TASK
+    from whence.engine.resource_types import TASK
     from whence.exporters.console import ConsoleExporter
 
     recorder.on, recorder.min_duration = True, 0

@@ -64,8 +64,8 @@ def test_a_forked_child_has_ids_of_its_own(launch: Launcher) -> None:
         import json, os, sys
         sys.path.insert(0, sys.argv[1])
         from configured import settings
-        from whence.engine import create, end, local, recorder, ring, Tracer, types
-        from whence.engine.types import TASK
+        from whence.engine import create, end, local, recorder, ring, Tracer, resource_types
+        from whence.engine.resource_types import TASK
         from whence.exporters.spans import span_maker
 
         recorder.on, recorder.min_duration = True, 0

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from configured import settings
 from lives import MS, Lives
 from whence.engine import SpanLifetime, Tracer
-from whence.engine.types import EXECUTOR_JOB, REQUEST, SERVER, TIMER_HANDLE, TRANSPORT
+from whence.engine.resource_types import EXECUTOR_JOB, REQUEST, SERVER, TIMER_HANDLE, TRANSPORT
 from whence.exporters.provider import Provider, Providers
 from whence.exporters.readable import readable
 from whence.exporters.spans import Span, SpanMaker, span_maker

@@ -14,7 +14,7 @@ from stories import run_recorded, until
 import whence
 from telling import recorded
 from whence.engine import local, open_lifetimes, ring
-from whence.engine.types import TRANSPORT
+from whence.engine.resource_types import TRANSPORT
 from whence.instrumentation import transports
 from whence.instrumentation.protocols import connections
 from whence.testing import Events, record

@@ -18,7 +18,7 @@ from programs import Program
 from telling import policy
 from watching import Watch
 from whence import AsyncResource, engine
-from whence.engine.types import known_types
+from whence.engine.resource_types import known_types
 
 ALL_TYPES = "Task,Future,Handle,TimerHandle,Reader,Writer,ExecutorJob,Thread,Timer"
 """Those that random programs create."""

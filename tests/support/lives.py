@@ -22,8 +22,8 @@ from whence.engine import (
     recorder,
     ring,
 )
+from whence.engine.resource_types import TASK, ResourceType
 from whence.engine.ring import NEVER
-from whence.engine.types import TASK, ResourceType
 
 MS = 1_000_000
 """Nanoseconds."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from whence import AsyncResource, async_wrap_providers
-from whence.engine import types
-from whence.engine.types import (
+from whence.engine import resource_types
+from whence.engine.resource_types import (
     FUTURE,
     HANDLE,
     MAX_USER_TYPES,
@@ -42,10 +42,10 @@ OF_SECTION_6 = {
 @pytest.fixture
 def table() -> Iterator[None]:
     """The table, put back as it was."""
-    before = dict(types._by_name)
+    before = dict(resource_types._by_name)
     yield
-    types._by_name.clear()
-    types._by_name.update(before)
+    resource_types._by_name.clear()
+    resource_types._by_name.update(before)
 
 
 def test_the_providers_are_a_mapping_of_names_to_different_numbers() -> None:
@@ -95,7 +95,7 @@ def test_types_that_threads_make_up_at_once_have_different_numbers(
     """SEMANTICS 11."""
     barrier = threading.Barrier(4)
 
-    class Meeting(types.ResourceType):
+    class Meeting(resource_types.ResourceType):
         """All threads have chosen a number before one of them goes on."""
 
         __slots__ = ()
@@ -104,7 +104,7 @@ def test_types_that_threads_make_up_at_once_have_different_numbers(
             barrier.wait(30)
             super().__init__(name, number)
 
-    monkeypatch.setattr(types, "ResourceType", Meeting)
+    monkeypatch.setattr(resource_types, "ResourceType", Meeting)
     names = ("mine", "yours", "shared", "shared")
     threads = [threading.Thread(target=type_named, args=(name,)) for name in names]
     for thread in threads:
