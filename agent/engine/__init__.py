@@ -15,7 +15,8 @@ meaning; everything else in whence reaches the engine through them, and only thr
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - which of the two it is: `NAME`;
-- the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, `resource_types`.
+- the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, and the
+  table of `resource_types`.
 
 What is not engine: which library is patched (instrumentation/), what an exporter makes of a
 Lifetime (exporters/), settings, commands, and the public API around it (agent/).
