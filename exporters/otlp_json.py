@@ -54,15 +54,16 @@ class JsonEncoder:
             parts.append(f'"parentSpanId":"{span.parent.span_id:016x}"')
         if span.dropped_attributes:
             parts.append(f'"droppedAttributesCount":{span.dropped_attributes}')
-        if span.exception:
-            parts.append(f'"events":[{self._exception(span)}]')
-        if span.link is not None:
-            parts.append(f'"links":[{self._link(*span.link)}]')
+        if span.events:
+            events = ",".join([self._event(*event) for event in span.events])
+            parts.append(f'"events":[{events}]')
+        if span.links:
+            parts.append(f'"links":[{",".join([self._link(*link) for link in span.links])}]')
         return ",".join(parts) + "}"
 
-    def _exception(self, span: Span) -> str:
-        attributes = self._attributes(span.exception)
-        return f'{{"timeUnixNano":"{span.end}","name":"exception","attributes":{attributes}}}'
+    def _event(self, name: str, at: int, attributes: Mapping[str, Any]) -> str:
+        told = self._attributes(attributes)
+        return f'{{"timeUnixNano":"{at}","name":{_text(name)},"attributes":{told}}}'
 
     def _link(self, context: SpanContext, attributes: Mapping[str, Any]) -> str:
         state = trace_state(context)

@@ -160,10 +160,8 @@ class SpanEncoder:
         )
         if span.dropped_attributes:
             parts += (_DROPPED_ATTRIBUTES, _varint(span.dropped_attributes))
-        if span.exception:
-            parts.append(self._exception(span))
-        if span.link is not None:
-            parts.append(self._link(*span.link))
+        parts += [self._event(*event) for event in span.events]
+        parts += [self._link(*link) for link in span.links]
         parts += (_status(span), _FLAGS, _pack_fixed32(flags(span.parent)))
         return _sized(_SPAN, b"".join(parts))
 
@@ -173,13 +171,13 @@ class SpanEncoder:
             encoded = _remember(self._names, name, _sized(_NAME, _utf8(name)))
         return encoded
 
-    def _exception(self, span: Span) -> bytes:
+    def _event(self, name: str, at: int, attributes: Attributes) -> bytes:
         return _sized(
             _EVENT,
             _EVENT_TIME
-            + _pack_fixed64(span.end)
-            + _sized(_EVENT_NAME, b"exception")
-            + self._of_events.all(span.exception),
+            + _pack_fixed64(at)
+            + _sized(_EVENT_NAME, _utf8(name))
+            + self._of_events.all(attributes),
         )
 
     def _link(self, context: SpanContext, attributes: Attributes) -> bytes:

@@ -30,8 +30,8 @@ def readable(span: Span, resource: Resource) -> ReadableSpan:
         parent=span.parent,
         resource=resource,
         attributes=span.attributes,
-        events=_events(span),
-        links=() if span.link is None else (Link(*span.link),),
+        events=[Event(name, attributes, at) for name, at, attributes in span.events],
+        links=[Link(*link) for link in span.links],
         kind=span.kind,
         status=_status(span),
         start_time=span.start,
@@ -46,9 +46,3 @@ def _status(span: Span) -> Status:
     if span.error is None:
         return Status(StatusCode.UNSET)
     return Status(StatusCode.ERROR, span.status_text or None)
-
-
-def _events(span: Span) -> tuple[Event, ...]:
-    if not span.exception:
-        return ()
-    return (Event("exception", span.exception, span.end),)

@@ -39,9 +39,10 @@ class Span:
         "dropped_attributes",
         "end",
         "error",
+        "events",
         "kind",
         "lifetime",
-        "link",
+        "links",
         "name",
         "parent",
         "start",
@@ -57,17 +58,10 @@ class Span:
     dropped_attributes: int
     error: tuple[str, str] | None
     """Exception type and message of a failure; None is no failure."""
-    link: tuple[SpanContext, Attributes] | None
+    events: list[tuple[str, int, Attributes]]
+    """Name, time, attributes; in the order of their times."""
+    links: list[tuple[SpanContext, Attributes]]
     lifetime: SpanLifetime
-
-    @property
-    def exception(self) -> dict[str, str]:
-        """The attributes of its event "exception"; empty if it failed with none, but, say, with a
-        status of 500."""
-        if self.error is None or self.error[0].isdigit():
-            return {}
-        kind, message = self.error
-        return {"exception.type": kind, "exception.message": message}
 
     @property
     def status_text(self) -> str:
@@ -115,19 +109,20 @@ class SpanMaker:
         span.start = identity.epoch + lifetime.created
         span.end = identity.epoch + max(lifetime.ended, lifetime.created)
         span.error = lifetime.error
-        span.link = self._link(lifetime)
+        span.events = _events(lifetime, identity.epoch)
+        span.links = self._links(lifetime)
         attributes = self._attributes(lifetime)
         if place.parent is None and identity.attributes:
             attributes |= identity.attributes
         span.attributes, span.dropped_attributes = limited(attributes, provider.limits)
         return span
 
-    def _link(self, lifetime: SpanLifetime) -> tuple[SpanContext, Attributes] | None:
+    def _links(self, lifetime: SpanLifetime) -> list[tuple[SpanContext, Attributes]]:
         target = lifetime.link
         if target is None or isinstance(target, SpanLifetime):
-            return None
+            return []
         reason = "segment" if target.async_id == lifetime.async_id else "trigger"
-        return self._identities.context_of(target, self._provider), {"whence.link": reason}
+        return [(self._identities.context_of(target, self._provider), {"whence.link": reason})]
 
     def _attributes(self, lifetime: SpanLifetime) -> Attributes:
         life = max(0, lifetime.ended - lifetime.created)
@@ -177,6 +172,18 @@ class SpanMaker:
                 self._sites.clear()
             self._sites[key] = site(*key)
         return self._sites[key]
+
+
+def _events(lifetime: SpanLifetime, epoch: int) -> list[tuple[str, int, Attributes]]:
+    """What happened in it; last the exception that it failed with, if it was one: a request may
+    have failed with a status of 500."""
+    noted = getattr(lifetime, "events", None) or ()
+    events = [(name, epoch + at, told) for name, at, told in noted]
+    if lifetime.error is not None and not lifetime.error[0].isdigit():
+        kind, message = lifetime.error
+        told = {"exception.type": kind, "exception.message": message}
+        events.append(("exception", epoch + max(lifetime.ended, lifetime.created), told))
+    return events
 
 
 def _counted(counted: dict[tuple[str, str | None], list[int]]) -> Attributes:

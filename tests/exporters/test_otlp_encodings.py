@@ -62,7 +62,8 @@ spans = st.builds(
             "dropped_attributes": st.integers(0, 300),
             "error": st.none()
             | st.tuples(st.sampled_from(["ValueError", "503", "a.b.Error"]), texts),
-            "link": st.none() | st.tuples(contexts, attributes),
+            "events": st.lists(st.tuples(texts, nanoseconds, attributes), max_size=3),
+            "links": st.lists(st.tuples(contexts, attributes), max_size=3),
         }
     ),
 )
@@ -77,9 +78,8 @@ def test_protobuf_is_what_the_sdk_would_send(some: list[Span], resource: Resourc
     sent = [s for r in expected.resource_spans for p in r.scope_spans for s in p.spans]
     for span, encoded_span in zip(some, sent, strict=True):
         # The one thing that the SDK leaves out.
-        for link in encoded_span.links:
-            assert span.link is not None
-            link.trace_state = trace_state(span.link[0])
+        for link, (context, _) in zip(encoded_span.links, span.links, strict=True):
+            link.trace_state = trace_state(context)
     assert number == len(some)
     assert ExportTraceServiceRequest.FromString(encoded) == expected
 
@@ -122,7 +122,8 @@ def span_with(**fields: Any) -> Span:
         "attributes": {},
         "dropped_attributes": 0,
         "error": None,
-        "link": None,
+        "events": [],
+        "links": [],
     }
     return make(given | fields)
 
@@ -147,7 +148,7 @@ def test_numbers_that_json_does_not_know_are_named(number: float) -> None:
 
 def test_json_is_what_protobuf_makes_of_it_but_for_the_ids() -> None:
     """64-bit numbers are strings, enums numbers, names in lowerCamelCase."""
-    span = span_with(attributes={"n": 2**40}, link=(SpanContext(3, 4, is_remote=True), {}))
+    span = span_with(attributes={"n": 2**40}, links=[(SpanContext(3, 4, is_remote=True), {})])
     ((_, encoded),) = requests(SpanEncoder(), [span], Resource({"service.name": "s"}), MANY)
     expected = json_format.MessageToDict(
         ExportTraceServiceRequest.FromString(encoded), use_integers_for_enums=True
