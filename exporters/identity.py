@@ -21,7 +21,9 @@ from .kinds import kind_of
 from .provider import Provider
 
 _MASK = (1 << 64) - 1
-_SEGMENT_BITS = 16
+_SEGMENT_SHIFT = 48
+_GOLDEN = 0x9E3779B97F4A7C15
+"""2**64 divided by the golden ratio, and odd: multiples of it are spread evenly."""
 _RANDOM_TRACE_ID = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 
 
@@ -51,17 +53,15 @@ class SpanIds:
     def __init__(self, seed: int | None = None) -> None:
         self._seed = int.from_bytes(os.urandom(8)) if seed is None else seed
 
+    def raw(self, async_id: int, segment: int) -> int:
+        """The id of one segment of one resource, as the number whose little-endian bytes it is:
+        `struct` packs that together with the times, which protobuf wants in the same order."""
+        number = (segment << _SEGMENT_SHIFT | async_id) * _GOLDEN + self._seed & _MASK
+        return number ^ number >> 32 or 1
+
     def of(self, async_id: int, segment: int) -> int:
-        """The id of one segment of one resource: 64 bits, not 0."""
-        which = async_id << _SEGMENT_BITS | segment & (1 << _SEGMENT_BITS) - 1
-        return _mixed(self._seed ^ which & _MASK) or 1
-
-
-def _mixed(number: int) -> int:
-    """The finalizer of splitmix64: every bit of the number changes half of the result's."""
-    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-    number = (number ^ number >> 27) * 0x94D049BB133111EB & _MASK
-    return number ^ number >> 31
+        """The same id as OpenTelemetry reads it: 64 bits, not 0."""
+        return int.from_bytes(self.raw(async_id, segment).to_bytes(8, "little"), "big")
 
 
 class Identities:
