@@ -126,6 +126,7 @@ class SpanLifetime(RecordedLifetime):
         "attributes",
         "children",
         "ended",
+        "events",
         "execution_async_id",
         "fate",
         "fire_and_forget",
@@ -157,6 +158,8 @@ class SpanLifetime(RecordedLifetime):
     fire_and_forget: bool
     """It ended while something that it triggered was still open."""
     attributes: dict[str, Any] | None
+    events: list[tuple[str, int, dict[str, Any]]] | None
+    """What happened in it: a name, when, and attributes."""
     segments: Segments | None
 
     @property

@@ -32,6 +32,7 @@ class Recorder:
     __slots__ = (
         "inner",
         "inner_step",
+        "lifetime",
         "longest",
         "longest_step",
         "messages",
@@ -43,6 +44,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.on = False
+        self.lifetime: type[SpanLifetime] = SpanLifetime
+        """What is made for what may become a span."""
         self.min_duration = 1_000_000
         """Nanoseconds that make a lifetime worth a span; a failed one always is."""
         self.sites = True
@@ -64,12 +67,13 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
     """A resource was created, `depth` frames up or further: its record."""
     lifetime: RecordedLifetime
     if row.spans:
-        lifetime = span = SpanLifetime()
+        lifetime = span = recorder.lifetime()
         span.transparent = span.keep = False
         span.execution_async_id = state.current.async_id
         span.thread_id = state.thread_id
         span.children = span.ended = 0
-        span.name = span.attributes = span.segments = span.span = span.fate = None
+        span.name = span.attributes = span.events = None
+        span.segments = span.span = span.fate = None
     else:
         span = None
         lifetime = RecordedLifetime()
@@ -149,7 +153,7 @@ def conclude(lifetime: Lifetime) -> None:
 
     A job that sets its result wakes the loop, which may be done with all that waited for it before
     the job's own thread runs again."""
-    if isinstance(lifetime, SpanLifetime) and not lifetime.ended:
+    if isinstance(lifetime, SpanLifetime) and not lifetime.ended and not lifetime.transparent:
         now = clock()
         lifetime.run += now - lifetime.entered
         lifetime.steps += 1

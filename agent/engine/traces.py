@@ -78,6 +78,7 @@ class Tracer:
         span = _span_of(lifetime)
         span.out = True
         record = lifetime.copy()
+        lifetime.events = None
         record.link = _link_of(lifetime)
         record.run = run = lifetime.run + _running_since(lifetime, now)
         segments = lifetime.segments
