@@ -12,11 +12,10 @@ Start-up path of every attached process: imports nothing heavy.
 """
 
 import gc
-import os
-import sys
 from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
-from time import monotonic, sleep
+from time import monotonic
 
+from .background import Signal, stay_unlisted, wait_for_end_of_thread
 from .engine import Tracer, clock, local, recorder, ring
 from .engine.ring import NEVER
 from .report import warn
@@ -71,25 +70,6 @@ class Counts:
         return f"Counts({fields})"
 
 
-class _Signal:
-    """Wakes the one thread that waits.  An Event without `threading`."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = allocate_lock()
-        self._lock.acquire()
-
-    def set(self) -> None:
-        try:
-            self._lock.release()
-        except RuntimeError:
-            pass  # it is set already
-
-    def wait(self, seconds: float) -> None:
-        self._lock.acquire(timeout=max(0.0, seconds))
-
-
 class Sender:
     """Drains the ring, in a thread of its own."""
 
@@ -109,7 +89,7 @@ class Sender:
         self._next_scan = monotonic() + self._scan_every
         self._order: str | None = None
         self._stop_by = 0.0
-        self._woken = _Signal()
+        self._woken = Signal()
         self._starting = allocate_lock()
         self._running = allocate_lock()
         """Held while the thread runs."""
@@ -178,7 +158,7 @@ class Sender:
             self._order = self._order or _PAUSED
             self._woken.set()
             if self._wait_for_thread(_PAUSE if self._loaded else _PAUSE_LOADING):
-                _wait_for_end_of_thread(self._native_id)
+                wait_for_end_of_thread(self._native_id)
 
     def resume(self) -> None:
         """Go on after a fork, with the next record.
@@ -333,12 +313,12 @@ class Sender:
             for destination in self.destinations:
                 destination.start(self.settings)
             self._loaded = True
-            _stay_unlisted()
+            stay_unlisted()
 
     def _export(self, batch: "list[SpanLifetime]") -> None:
         for destination in self.destinations:
             destination.export(batch)
-        _stay_unlisted()
+        stay_unlisted()
 
     def _export_last(self, batch: "list[SpanLifetime]", taken: int) -> None:
         self._announce(batch, taken)
@@ -356,23 +336,3 @@ class Sender:
         recorder.sends = False
         ring.wake_at = NEVER
         warn(f"sending failed ({type(error).__name__}: {error}); no more spans are sent")
-
-
-def _stay_unlisted() -> None:
-    """Take this thread off the list that `threading` keeps.
-
-    gRPC, and logging, ask for the current thread, and for one that it did not start `threading`
-    makes up a dummy, which the program would find among its own."""
-    threading = sys.modules.get("threading")
-    listed = getattr(threading, "_active", None)
-    if listed is not None:
-        ident = get_ident()
-        if isinstance(listed.get(ident), threading._DummyThread):  # type: ignore[union-attr]
-            listed.pop(ident, None)
-
-
-def _wait_for_end_of_thread(native_id: int) -> None:
-    """Python counts the threads of the system, and one takes a moment to end."""
-    until = monotonic() + _PAUSE
-    while monotonic() < until and os.path.exists(f"/proc/self/task/{native_id}"):
-        sleep(0.0005)

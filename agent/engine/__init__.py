@@ -11,7 +11,7 @@ meaning; everything else in whence reaches the engine through them, and only thr
   `set_hook_error_policy`, `hook_error_policy`;
 - the transitions of a resource, for cold surfaces: `create`, `enter`, `leave`, `resolve`, `end`;
   `failed`, `conclude`, `describe`, `end_span`, `hide`, `make_root`; `open_scope`, `close_scope`;
-  `Token`, `drain_collected`, `forget_collected`;
+  `Token`, `drain_collected`, `forget_collected`; `at_next_event`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - which of the two it is: `NAME`;
@@ -35,6 +35,7 @@ from .dispatch import (
 from .events import (
     Token,
     announce,
+    at_next_event,
     born,
     collected,
     create,
@@ -99,6 +100,7 @@ __all__ = [
     "Trace",
     "Tracer",
     "announce",
+    "at_next_event",
     "born",
     "clock",
     "close_scope",

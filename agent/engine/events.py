@@ -14,7 +14,7 @@ image of `before`.  A caller keeps the stack like this:
 import atexit
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .dispatch import emit, emit_init, listeners
 from .execution import OUTSIDE, ThreadState, local, new_async_id
@@ -25,6 +25,20 @@ from .resource_types import ResourceType
 collected: deque[Lifetime] = deque()
 """Lifetimes whose resource was collected before its destroy.  Only ever appended to from within
 the collector; hooks run on a later turn (SEMANTICS 8.2)."""
+
+_calls: deque[Callable[[], None]] = deque()
+_CALL = Lifetime()
+"""Stands in the queue for one of `_calls`: events look there anyway, so waiting costs nothing."""
+_CALL.open = False
+
+
+def at_next_event(callback: Callable[[], None]) -> None:
+    """Call once when the program's next callback begins, in its thread; or another event.
+
+    For what is to begin with the first event, or after a fork but not in it.  Not called if
+    instrumentation ends before, nor in a forked child.  `callback` raises nothing."""
+    _calls.append(callback)
+    collected.append(_CALL)
 
 
 def dropped(lifetime: Lifetime) -> None:
@@ -37,6 +51,7 @@ def dropped(lifetime: Lifetime) -> None:
 
 def forget_collected() -> None:
     """Tell nobody of what was collected so far: the last hook is gone."""
+    _calls.clear()
     for lifetime in _taken(len(collected)):
         lifetime.open = False
         if isinstance(lifetime, RecordedLifetime):
@@ -158,6 +173,18 @@ def drain_collected(state: ThreadState) -> None:
                 emit(state, listeners.destroy, lifetime.async_id)
     finally:
         state.current = previous
+    for _ in range(len(_calls)):
+        try:
+            callback = _calls.popleft()
+        except IndexError:
+            return  # another thread has it
+        callback()
+
+
+def restart_in_child() -> None:
+    """After a fork: what was collected, and is to be called, is the parent's."""
+    collected.clear()
+    _calls.clear()
 
 
 def _taken(most: int) -> Iterator[Lifetime]:

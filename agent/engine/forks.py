@@ -10,7 +10,7 @@ def restart_in_child() -> None:
     dispatch.restart_in_child()
     execution.restart_in_child()
     recorder.restart_in_child()
-    events.collected.clear()
+    events.restart_in_child()
 
 
 if hasattr(os, "register_at_fork"):

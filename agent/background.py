@@ -1,0 +1,130 @@
+"""Threads of ours, in processes of others.
+
+The rules:
+
+- None is a thread of `threading`'s: what the program counts and lists stays as it was.
+- Each is muted: what it does, and the threads that it starts do, is told to no hook.
+- None is there while the process forks: the fork would be unsafe, and Python warn of it.
+
+Start-up path of every attached process: imports nothing heavy.
+"""
+
+import os
+import sys
+from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
+from time import monotonic, sleep
+
+from .engine import local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STARTED = "started"
+RUNS = "runs"
+REFUSED = "refused"
+
+_LAST_MOMENT = 0.05
+"""Seconds that a fork waits for a thread that has ended to be gone."""
+
+
+class Signal:
+    """Wakes the one thread that waits.  An Event without `threading`."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let it go on, now or when it comes to wait."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # it is set already
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long at the most."""
+        self._lock.acquire(timeout=max(0.0, seconds))
+
+
+class Background:
+    """Runs a function in a thread of ours, one at a time, again whenever it is started again."""
+
+    __slots__ = ("_body", "_native_id", "_running", "_starting", "_thread_id")
+
+    def __init__(self, body: "Callable[[], None]") -> None:
+        """`body` returns when it is told to, in a way of its own, and never raises."""
+        self._body = body
+        self._starting = allocate_lock()
+        self._running = allocate_lock()
+        """Held while the thread runs."""
+        self._thread_id = self._native_id = 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether its thread runs."""
+        return self._running.locked()
+
+    def start(self) -> str:
+        """Start the thread: STARTED; RUNS if it does; REFUSED if none is to be had, at the very end
+        of the process."""
+        if not self._starting.acquire(False):
+            return RUNS
+        try:
+            if not self._running.acquire(False):
+                return RUNS
+            try:
+                start_new_thread(self._run, ())
+            except RuntimeError:
+                self._running.release()
+                return REFUSED
+            return STARTED
+        finally:
+            self._starting.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it has ended; whether it has.  In the thread itself there is nothing to wait
+        for."""
+        if self._thread_id == get_ident():
+            return False
+        ended = self._running.acquire(timeout=max(0.0, timeout))
+        if ended:
+            self._running.release()
+        return ended
+
+    def wait_until_gone(self, timeout: float) -> None:
+        """Wait until the system knows no such thread, for a fork."""
+        if self._running.locked() and self.wait(timeout):
+            wait_for_end_of_thread(self._native_id)
+
+    def _run(self) -> None:
+        self._thread_id, self._native_id = get_ident(), get_native_id()
+        local.state.muted = True
+        try:
+            self._body()
+        finally:
+            stay_unlisted()
+            self._thread_id = 0
+            self._running.release()
+
+
+def stay_unlisted() -> None:
+    """Take this thread off the list that `threading` keeps.
+
+    gRPC, and logging, ask for the current thread, and for one that it did not start `threading`
+    makes up a dummy, which the program would find among its own."""
+    threading = sys.modules.get("threading")
+    listed = getattr(threading, "_active", None)
+    if listed is not None:
+        ident = get_ident()
+        if isinstance(listed.get(ident), threading._DummyThread):  # type: ignore[union-attr]
+            listed.pop(ident, None)
+
+
+def wait_for_end_of_thread(native_id: int) -> None:
+    """Python counts the threads of the system, and one takes a moment to end."""
+    until = monotonic() + _LAST_MOMENT
+    while monotonic() < until and os.path.exists(f"/proc/self/task/{native_id}"):
+        sleep(0.0005)
