@@ -235,6 +235,7 @@ def _complete(
         over_grpc = "grpc" in (values["protocol"], origins.get("protocol", ("", ""))[1])
         values["endpoint"] = f"http://localhost:{4317 if over_grpc else 4318}"
     values["export"], values["output"] = _exports_and_file(values, origins)
+    _check_globs(values, origins)
 
 
 def _exports_and_file(
@@ -253,6 +254,19 @@ def _exports_and_file(
             label if label == BY_NAME["output"].variable else None,
         )
     return tuple(dict.fromkeys((*exports, "file"))), output
+
+
+def _check_globs(values: "Mapping[str, object]", origins: "Mapping[str, tuple[str, str]]") -> None:
+    """The module that creates something is known by its site."""
+    if values["stacks"] == 0:
+        for name in ("include", "exclude"):
+            label, text = origins.get(name, ("", ""))
+            if "module:" in text:
+                raise SettingError(
+                    f"{label}: expected creation sites to match {text!r} with, "
+                    f"but {origins['stacks'][0]} is off",
+                    label if label == BY_NAME[name].variable else None,
+                )
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from .values import (
     one_of,
     read_bool,
     read_export,
-    read_items,
+    read_globs,
     read_path,
     read_stacks,
     read_text,
@@ -80,7 +80,7 @@ class Setting:
     @property
     def is_list(self) -> bool:
         """Whether the option may be repeated, each adding to the ones before."""
-        return self.read in (read_export, read_items, read_types)
+        return self.read in (read_export, read_globs, read_types)
 
 
 def _always(value: object) -> bool:
@@ -139,19 +139,17 @@ TABLE = (
     ),
     Setting(
         "include",
-        read_items,
+        read_globs,
         (),
-        "only resources made in modules that match",
+        "only what matches: shop.*, module:shop, name:poll_*, type:*Timer*",
         metavar="GLOBS",
-        later=_always,
     ),
     Setting(
         "exclude",
-        read_items,
+        read_globs,
         (),
-        "no resources made in modules that match",
+        "nothing that matches; what it triggers stays",
         metavar="GLOBS",
-        later=_always,
     ),
     Setting(
         "sample",

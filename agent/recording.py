@@ -4,6 +4,11 @@ from . import engine
 from .config import Settings
 from .engine import recorder
 from .engine.resource_types import select_types
+from .engine.selected import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .engine.selected import Wanted
 
 _DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends)
 
@@ -11,6 +16,7 @@ _DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.
 def start(settings: Settings) -> None:
     """Record the life of every resource from now on."""
     select_types(settings.types)
+    select(_wanted(settings))
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
     recorder.messages = not settings.no_messages
@@ -25,5 +31,15 @@ def stop() -> None:
     recorder.on = False
     (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends) = _DEFAULTS
     select_types(None)
+    select(None)
     engine.want_instrumentation(False)
     engine.open_lifetimes.clear()
+
+
+def _wanted(settings: Settings) -> "Wanted | None":
+    if not settings.include and not settings.exclude:
+        return None
+    # Off the start-up path of those who ask for no selection.
+    from .selection import Selection
+
+    return Selection(settings.include, settings.exclude).wants

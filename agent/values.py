@@ -11,6 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+GLOB_KINDS = {
+    "module": ("module",),
+    "name": ("name",),
+    "type": ("type",),
+    "": ("module", "name"),
+}
+"""What stands before the colon of a glob -> what it is matched with."""
+
 EXPORTERS = ("otlp", "console", "file", "none")
 """The exporters that come with whence; entry points add others."""
 
@@ -53,6 +61,22 @@ def read_items(text: str) -> tuple[str, ...]:
     if not all(items):
         raise Unreadable("a comma list without empty items", text)
     return items
+
+
+def read_globs(text: str) -> tuple[str, ...]:
+    """Globs of modules, names and types: `shop.*`, `module:shop`, `name:poll_*`, `type:*Timer*`."""
+    globs = read_items(text)
+    for glob in globs:
+        kind, pattern = split_glob(glob)
+        if kind not in GLOB_KINDS or not pattern:
+            raise Unreadable("globs such as shop.*, module:shop, name:poll_* or type:*Timer*", glob)
+    return globs
+
+
+def split_glob(glob: str) -> tuple[str, str]:
+    """What stands before its colon, and its pattern; a bare one is of no kind."""
+    kind, colon, pattern = glob.partition(":")
+    return (kind.strip() or ":", pattern.strip()) if colon else ("", glob)
 
 
 def read_url(text: str) -> str:

@@ -23,12 +23,13 @@ from types import FrameType, FunctionType
 from typing import Any, NamedTuple
 
 from . import sites
+from .connected import is_of_connection
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, create, drain_collected, end, leave
 from .execution import ThreadState, local, new_async_id
 from .handles import _callback_name, _settled
-from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
-from .recorder import begin, clock, failed, finish, note_longest, recorder
+from .lifetimes import CANCELLED, DONE, FAILED, Lifetime, SpanLifetime
+from .recorder import begin, clock, failed, finish, hide, note_longest, recorder
 from .resource_types import HANDLE, TIMER_HANDLE, ResourceType
 from .scopes import enter_scopes, leave_scopes
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
@@ -314,9 +315,11 @@ def scheduling_later(original: Method) -> Method:
         trigger = state.current
         if recorder.on:
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 1)
-            if not lifetime.transparent:
+            if isinstance(lifetime, SpanLifetime):
                 is_function = type(callback) is FunctionType
                 lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
+                if not is_function and is_of_connection(callback):
+                    hide(lifetime)
                 try:
                     if delay > 0:
                         lifetime.scheduled += int(delay * 1e9)

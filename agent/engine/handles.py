@@ -17,13 +17,15 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
+from .connected import is_of_connection
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
-from .lifetimes import CANCELLED, DONE, Lifetime
+from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
 from .recorder import begin, clock, finish, hide, note_longest, recorder
 from .resource_types import HANDLE, TASK, TIMER_HANDLE
 from .scopes import enter_scopes, leave_scopes
+from .selected import is_left_out
 from .standin import StandIn
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
 
@@ -261,12 +263,19 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         trigger = state.current
         if recorder.on:
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 3)
-            if trigger.transparent and trigger.type is TASK and TASK.spans:
+            if (
+                trigger.transparent
+                and trigger.type is TASK
+                and TASK.spans
+                and not is_left_out(trigger)
+            ):
                 # The timeout of asyncio's own `shutdown_default_executor`, say.
                 hide(lifetime)
-            if not lifetime.transparent:
+            if isinstance(lifetime, SpanLifetime):
                 is_function = type(callback) is FunctionType
                 lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
+                if not is_function and is_of_connection(callback):
+                    hide(lifetime)
                 try:
                     if type(loop).time is _stock_time:
                         due = int(when * 1e9)

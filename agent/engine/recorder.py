@@ -192,7 +192,10 @@ def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
     """A resource was destroyed: keep its record for the exporters, or drop it."""
     if open_lifetimes.pop(lifetime.async_id, None) is None:
         return
-    lifetime.type.destroyed += 1
+    row = lifetime.type
+    row.destroyed += 1
+    if outcome is not DONE:
+        row.otherwise[outcome] = row.otherwise.get(outcome, 0) + 1
     if getattr(lifetime, "resource", None) is not None and lifetime.entered:
         # It ends inside its own callback, which goes on when the record has gone.
         lifetime.run += now - lifetime.entered
@@ -245,4 +248,4 @@ def restart_in_child() -> None:
     open_lifetimes.clear()
     ring.clear()
     for row in known_types():
-        row.created = row.destroyed = row.leaked = 0
+        row.restart()

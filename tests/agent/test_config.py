@@ -92,7 +92,7 @@ def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(
         "output": "/x/%p.jsonl",
         "types": "Task,Timer",
         "include": "shop.*,cart",
-        "exclude": "aiohttp.*",
+        "exclude": "aiohttp.*,name:poll_*",
         "sample": "0.25",
         "min_duration": "2.5",
         "max_spans": "10",
@@ -138,6 +138,9 @@ def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(
         ("types", "Task,-Tusk", "or all, not '-Tusk'"),
         ("types", "-all", "or all, not '-all'"),
         ("include", "a,,b", "expected a comma list without empty items, not 'a,,b'"),
+        ("include", "modul:a", "expected globs such as shop.*, module:shop, name:poll_* or"),
+        ("include", "shop,name:", "or type:*Timer*, not 'name:'"),
+        ("exclude", ":shop", "or type:*Timer*, not ':shop'"),
         ("sample", "1.1", "expected a ratio from 0 to 1, not '1.1'"),
         ("sample", "nan", "expected a ratio from 0 to 1, not 'nan'"),
         ("min_duration", "-1", "expected a number of milliseconds, 0 or more, not '-1'"),
@@ -323,6 +326,21 @@ class TestExportAndOutput:
 
     def test_exports_are_named_once(self) -> None:
         assert settings(export="otlp,file,otlp").export == ("otlp", "file")
+
+
+class TestGlobs:
+    """What --include and --exclude need."""
+
+    def test_modules_are_known_by_creation_sites(self) -> None:
+        text = error({"WHENCE_STACKS": "off"}, exclude="module:shop")
+        assert text == (
+            "--exclude: expected creation sites to match 'module:shop' with, "
+            "but WHENCE_STACKS is off"
+        )
+
+    def test_names_and_types_need_no_sites(self) -> None:
+        chosen = settings(stacks="off", include="poll_*,name:a,type:Task")
+        assert chosen.include == ("poll_*", "name:a", "type:Task")
 
 
 class TestTypes:
