@@ -37,15 +37,30 @@ class MakingHandle:
         """The handle, once it is built: its registering may still fail."""
 
 
+threads: "dict[int, ThreadState]" = {}
+"""The state of each thread, for other threads to look at.  A thread that has ended is in it until
+its id is used again: so it grows no longer than the most threads that there were at once."""
+
+
 class ThreadState:
     """What one thread is executing.
 
     `depth` counts the hook dispatches under way, `changed` says that the list of hooks is to change
     when the outermost one ends, `muted` marks the agent's own threads, which emit nothing,
     `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
+    `busy` is how many nanoseconds callbacks have held the loops of the thread.
     """
 
-    __slots__ = ("changed", "current", "depth", "finalizing", "making", "muted", "thread_id")
+    __slots__ = (
+        "busy",
+        "changed",
+        "current",
+        "depth",
+        "finalizing",
+        "making",
+        "muted",
+        "thread_id",
+    )
 
     def __init__(self, root: Lifetime) -> None:
         self.current = root
@@ -53,7 +68,9 @@ class ThreadState:
         self.changed = False
         self.making: MakingHandle | None = None
         self.muted = self.finalizing = False
+        self.busy = 0
         self.thread_id = get_ident()
+        threads[self.thread_id] = self
 
 
 def _root(async_id: int) -> Lifetime:
@@ -108,4 +125,5 @@ def restart_in_child() -> None:
     """After a fork: what the parent was executing is not executing here."""
     global _main_id
     _main_id = get_ident()
+    threads.clear()
     local.state = ThreadState(MAIN)

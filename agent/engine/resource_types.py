@@ -7,12 +7,15 @@ What a row says:
 - `boundary`: roots a new trace, linked to what triggered it.
 - `container`: whatever it triggers roots a new trace, linked to it.
 - `once`: its callback runs one time, and that ends it.
-- `on_loop`: it executes inside a callback of a loop alone, so it holds the loop meanwhile; a job
-  or a thread does not, and of a user's own type nobody knows.
+- `on_loop`: it executes as a callback of a loop, or inside of one, so it holds the loop meanwhile;
+  a job or a thread does not, and of a user's own type nobody knows.
+- `queued`: it waits for its turn on a loop, or for a worker thread, from a known moment on.
 """
 
 from collections.abc import Iterator, Mapping
 from itertools import count
+
+from .histograms import Histogram
 
 MAX_USER_TYPES = 1000
 """User types that get a row of their own; a program that makes up type names without end must not
@@ -32,6 +35,9 @@ class ResourceType:
         "number",
         "on_loop",
         "once",
+        "otherwise",
+        "ready",
+        "run",
         "spans",
         "transparent",
     )
@@ -46,6 +52,7 @@ class ResourceType:
         container: bool = False,
         once: bool = False,
         on_loop: bool = False,
+        queued: bool = False,
     ) -> None:
         self.name = name
         self.number = number
@@ -58,6 +65,28 @@ class ResourceType:
         self.created = 0
         self.destroyed = 0
         self.leaked = 0
+        """Of the destroyed: what the collector found, that was never settled nor closed."""
+        self.otherwise: dict[str, int] = {}
+        """Of the destroyed, those with another outcome than "done", by outcome."""
+        self.run = Histogram() if on_loop else None
+        """How long its callbacks and steps held their loop."""
+        self.ready = Histogram() if queued else None
+        """How long it was ready and had to wait for its turn; a timer, from when it was due."""
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How those that are destroyed ended: outcome -> number."""
+        otherwise = dict(self.otherwise)
+        done = max(0, self.destroyed - sum(otherwise.values()))
+        return {"done": done, **otherwise} if done else otherwise
+
+    def restart(self) -> None:
+        """Count from 0 again, in a forked child."""
+        self.created = self.destroyed = self.leaked = 0
+        self.otherwise.clear()
+        for histogram in (self.run, self.ready):
+            if histogram is not None:
+                histogram.clear()
 
     def __repr__(self) -> str:
         return f"<ResourceType {self.name}>"
@@ -65,21 +94,21 @@ class ResourceType:
 
 TOP_LEVEL = ResourceType("TopLevel", 0, transparent=True)
 
-TASK = ResourceType("Task", 1, on_loop=True)
+TASK = ResourceType("Task", 1, on_loop=True, queued=True)
 FUTURE = ResourceType("Future", 2, transparent=True)
-HANDLE = ResourceType("Handle", 3, transparent=True, once=True)
-TIMER_HANDLE = ResourceType("TimerHandle", 4, once=True)
-READER = ResourceType("Reader", 5, transparent=True)
-WRITER = ResourceType("Writer", 6, transparent=True)
-SIGNAL_HANDLE = ResourceType("SignalHandle", 7, boundary=True, container=True)
+HANDLE = ResourceType("Handle", 3, transparent=True, once=True, on_loop=True, queued=True)
+TIMER_HANDLE = ResourceType("TimerHandle", 4, once=True, on_loop=True, queued=True)
+READER = ResourceType("Reader", 5, transparent=True, on_loop=True)
+WRITER = ResourceType("Writer", 6, transparent=True, on_loop=True)
+SIGNAL_HANDLE = ResourceType("SignalHandle", 7, boundary=True, container=True, on_loop=True)
 SERVER = ResourceType("Server", 8, boundary=True, container=True)
 TRANSPORT = ResourceType("Transport", 9, container=True, on_loop=True)
 DATAGRAM_TRANSPORT = ResourceType("DatagramTransport", 10, container=True, on_loop=True)
 SSL_PROTOCOL = ResourceType("SSLProtocol", 11, transparent=True)
 PROCESS = ResourceType("Process", 12)
-GET_ADDR_INFO = ResourceType("GetAddrInfo", 13)
-GET_NAME_INFO = ResourceType("GetNameInfo", 14)
-EXECUTOR_JOB = ResourceType("ExecutorJob", 15)
+GET_ADDR_INFO = ResourceType("GetAddrInfo", 13, queued=True)
+GET_NAME_INFO = ResourceType("GetNameInfo", 14, queued=True)
+EXECUTOR_JOB = ResourceType("ExecutorJob", 15, queued=True)
 THREAD = ResourceType("Thread", 16)
 TIMER = ResourceType("Timer", 17)
 REQUEST = ResourceType("Request", 18, boundary=True, on_loop=True)
