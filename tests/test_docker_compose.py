@@ -11,19 +11,38 @@ import yaml
 
 from whence.config import resolve
 
-FILE = Path(__file__).parent.parent / "docker-compose.yml"
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "docker-compose.yml"
+
+Services = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
+def services() -> Services:
     content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    services = content["services"]
-    assert isinstance(services, dict)
+    services: Services = content["services"]
     return services
 
 
-def ports(services: dict[str, Any]) -> list[str]:
-    return [port for service in services.values() for port in service.get("ports", [])]
+def ports(services: Services, *names: str) -> list[str]:
+    return [port for name in names or services for port in services[name].get("ports", [])]
+
+
+def hosts_asked(service: dict[str, Any]) -> set[str]:
+    """The names of services that a health check asks."""
+    test = " ".join(service.get("healthcheck", {}).get("test", []))
+    return set(re.findall(r"http://([\w-]+):", test))
+
+
+def mounts(services: Services) -> list[tuple[str, str]]:
+    """Each file of the repository that a container sees, and where it sees it."""
+    found = []
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            source, target, mode = volume.split(":")
+            assert mode == "ro", volume
+            found.append((source, target))
+    return found
 
 
 def test_the_file_follows_the_compose_specification() -> None:
@@ -35,26 +54,62 @@ def test_the_file_follows_the_compose_specification() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_every_port_is_of_this_machine_alone(services: dict[str, Any]) -> None:
-    assert ports(services)
-    assert [port for port in ports(services) if not port.startswith("127.0.0.1:")] == []
+def test_every_port_is_of_this_machine_alone_and_of_one_container(services: Services) -> None:
+    published = ports(services)
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+    outer = [port.split(":")[1] for port in published]
+    assert sorted(outer) == sorted(set(outer))
 
 
-def test_the_agent_sends_where_the_containers_listen_without_an_option(
-    services: dict[str, Any],
-) -> None:
-    published = {port.split(":")[1] for port in ports(services)}
+def test_the_agent_sends_where_the_collector_listens_without_an_option(services: Services) -> None:
+    published = {port.split(":")[1] for port in ports(services, "collector")}
     for protocol in ("http/protobuf", "grpc"):
         chosen = resolve({"protocol": ("--protocol", protocol)}, environ={})
         assert chosen.endpoint is not None
         assert chosen.endpoint.rpartition(":")[2] in published
-    assert "16686" in published
 
 
-def test_every_image_is_of_one_version(services: dict[str, Any]) -> None:
+def test_jaeger_takes_traces_from_collectors_alone(services: Services) -> None:
+    assert ports(services, "jaeger") == ["127.0.0.1:16686:16686"]
+
+
+def test_every_image_is_of_one_version(services: Services) -> None:
+    images = [service["image"] for service in services.values() if "image" in service]
+    dockerfile = (ROOT / services["demo"]["build"]["dockerfile"]).read_text(encoding="utf-8")
+    images += re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    assert len(images) >= 7
+    for image in images:
+        assert re.search(r":v?\d+\.\d+\.\d+(-slim)?$", image), image
+
+
+def test_every_service_tells_when_it_is_ready_or_is_asked_by_another(services: Services) -> None:
+    asked = set().union(*map(hosts_asked, services.values()))
+    silent = {name for name, service in services.items() if "healthcheck" not in service}
+    assert silent - asked == set()
+
+
+def test_what_a_service_waits_for_can_come_true(services: Services) -> None:
     for service in services.values():
-        assert re.search(r":\d+\.\d+\.\d+$", service["image"]), service["image"]
+        needed = service.get("depends_on", {})
+        for name in needed:
+            other = services[name]
+            assert set(other.get("profiles", [])) <= set(service.get("profiles", []))
+            if isinstance(needed, dict) and needed[name]["condition"] == "service_healthy":
+                assert "healthcheck" in other
 
 
-def test_every_service_tells_when_it_is_ready(services: dict[str, Any]) -> None:
-    assert [name for name, service in services.items() if "healthcheck" not in service] == []
+def test_every_file_that_a_container_sees_is_there(services: Services) -> None:
+    found = mounts(services)
+    assert len(found) >= 6
+    assert [source for source, _ in found if not (ROOT / source).exists()] == []
+
+
+def test_without_a_profile_neither_the_shop_nor_the_sampling_starts(services: Services) -> None:
+    always = {name for name, service in services.items() if not service.get("profiles")}
+    assert always == {"collector", "collector-health", "jaeger", "prometheus", "grafana"}
+
+
+def test_gateways_can_be_as_many_as_asked_for(services: Services) -> None:
+    gateway = services["gateway"]
+    assert "ports" not in gateway
+    assert "container_name" not in gateway

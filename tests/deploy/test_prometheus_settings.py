@@ -1,0 +1,71 @@
+"""The configuration of Prometheus: by the tool that comes with it, as far as its version knows."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "deploy" / "prometheus.yml"
+PROMTOOL = shutil.which("promtool")
+
+# Of Prometheus 3.13; those before 3 know nothing of it.
+OTLP = {"promote_resource_attributes", "keep_identifying_resource_attributes"}
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = content["services"]
+    return found
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool comes with Prometheus")
+def test_promtool_accepts_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    assert PROMTOOL is not None
+    known = tmp_path / "prometheus.yml"
+    known.write_text(yaml.safe_dump({key: settings[key] for key in settings if key != "otlp"}))
+    checked = subprocess.run(
+        [PROMTOOL, "check", "config", str(known)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_what_is_pushed_can_be_told_apart(settings: dict[str, Any]) -> None:
+    assert settings["otlp"].keys() == OTLP
+    promoted = settings["otlp"]["promote_resource_attributes"]
+    assert {"service.name", "service.instance.id"} <= set(promoted)
+    assert settings["otlp"]["keep_identifying_resource_attributes"] is True
+
+
+def test_prometheus_takes_what_the_collectors_push(services: dict[str, Any]) -> None:
+    assert "--web.enable-otlp-receiver" in services["prometheus"]["command"]
+
+
+def test_the_shop_offers_its_metrics_where_they_are_scraped(
+    settings: dict[str, Any], services: dict[str, Any]
+) -> None:
+    (job,) = (job for job in settings["scrape_configs"] if job["job_name"] == "shop")
+    port = services["demo"]["environment"]["WHENCE_METRICS_PORT"]
+    assert job["static_configs"] == [{"targets": [f"demo:{port}"]}]
+
+
+def test_the_collectors_own_metrics_are_where_they_are_scraped(settings: dict[str, Any]) -> None:
+    (job,) = (job for job in settings["scrape_configs"] if job["job_name"] == "collectors")
+    (asked,) = job["dns_sd_configs"]
+    for name in asked["names"]:
+        text = (ROOT / "deploy" / f"{name}.yaml").read_text(encoding="utf-8")
+        (reader,) = yaml.safe_load(text)["service"]["telemetry"]["metrics"]["readers"]
+        assert reader["pull"]["exporter"]["prometheus"] == {
+            "host": "0.0.0.0",
+            "port": asked["port"],
+        }
