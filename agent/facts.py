@@ -22,7 +22,8 @@ MAX_HOPS = 4
 MAX_OPEN = 100_000
 """Chains that are worked out; beyond that the block would make the end of the process late."""
 
-_JAEGER = "http://localhost:16686/search?service="
+# Jaeger refuses a search without a time.
+_JAEGER = "http://localhost:16686/search?lookback=1h&service="
 
 
 def end_facts(settings: "Settings") -> EndFacts:
