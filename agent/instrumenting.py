@@ -32,6 +32,10 @@ INSTRUMENTATIONS = {
     "concurrent.futures.thread": ("executors",),
     "concurrent.futures.process": ("process_pools",),
     "aiohttp.web_protocol": ("aiohttp",),
+    "uvicorn": ("uvicorn",),
+    "hypercorn.asyncio.tcp_server": ("hypercorn",),
+    "starlette.routing": ("starlette",),
+    "anyio._backends._asyncio": ("anyio",),
     "uvloop": (
         "uvloop",
         "uvloop_watchers",

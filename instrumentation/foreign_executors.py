@@ -41,7 +41,7 @@ def install(patches: Patches) -> None:
 
 def _run_in_executor(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> Any:
     state = local.state
-    if len(args) < 2 or state.muted or not (_is_foreign(args[0]) and _is_plain(args[1])):
+    if len(args) < 2 or state.muted or not (_is_foreign(args[0]) and is_plain(args[1])):
         return wrapped(*args, **kwargs)
     executor, function, *rest = args
     lifetime = create(state, EXECUTOR_JOB, function, state.current)
@@ -65,7 +65,7 @@ def _is_foreign(executor: Any) -> bool:
     return not isinstance(executor, tuple(pool for pool in pools if pool is not None))
 
 
-def _is_plain(function: Any) -> bool:
+def is_plain(function: Any) -> bool:
     """Whether it may be stood in for: to anything else, the loop or the executor may object."""
     return callable(function) and not is_coroutine_function(function)
 

@@ -213,8 +213,8 @@ def looks_like(original: Any) -> Callable[[F], F]:
         if inspect is not None:
             try:
                 function.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
-            except ValueError:
-                """Made in C, and saying nothing of its arguments."""
+            except (TypeError, ValueError):
+                """Made in C, and saying nothing of its arguments; or a class method."""
         return function
 
     return dress

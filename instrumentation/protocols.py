@@ -13,6 +13,7 @@ from typing import Any
 from weakref import ref
 
 from whence.engine import CLOSED, Lifetime, end, end_span, enter, leave, local
+from whence.engine.connected import connected
 
 from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
@@ -71,7 +72,7 @@ class Connection:
             end(local.state, self.lifetime, CLOSED)
 
 
-connections: dict[int, Connection] = {}
+connections: dict[int, Connection] = connected
 """Address of a protocol -> its connection."""
 
 arriving: dict[int, Callable[[Any, Any], None]] = {}

@@ -31,6 +31,9 @@ from whence.engine.sites import PLUMBING, whose
 from .jobs import job_name
 from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
+pool_threads: set[type] = set()
+"""Classes of threads that run the jobs of a pool; what one does belongs to who gave it the job."""
+
 _MUTED = object()
 """Stands in a thread's `_whence` for the token of its lifetime: nobody is told of this one."""
 
@@ -67,7 +70,7 @@ def _created(thread: threading.Thread) -> Lifetime:
     if isinstance(lifetime, SpanLifetime):
         target = vars(thread).get("function", vars(thread).get("_target"))
         lifetime.name = job_name(thread if target is None else target)
-        plumbing = _is_worker(target)
+        plumbing = type(thread) in pool_threads or _is_worker(target)
         if plumbing or lifetime.name == "Loop._do_shutdown":  # uvloop's: Cython has no code objects
             # A pool's worker, say: what it does belongs to whoever submitted the jobs.
             hide(lifetime)

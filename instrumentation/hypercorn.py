@@ -1,0 +1,43 @@
+"""Requests of hypercorn, of every version of HTTP and websockets."""
+
+from typing import Any
+
+from hypercorn.asyncio import task_group, tcp_server
+from hypercorn.protocol import http_stream, ws_stream
+
+from whence.engine import hide, local
+from whence.engine.resource_types import TASK
+
+from .asgi import note_sent, serve
+from .patching import Patches
+
+
+def install(patches: Patches) -> None:
+    """See each request being served."""
+    patches.wrap(task_group, "_handle", _handle)
+    patches.wrap(http_stream.HTTPStream, "app_send", note_sent)
+    patches.wrap(ws_stream.WSStream, "app_send", note_sent)
+    patches.wrap(tcp_server.TCPServer, "_idle_timeout", _idle_timeout)
+
+
+async def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """`_handle(app, config, scope, receive, send, ...)`, the coroutine of a request's task."""
+    stream = getattr(args[4], "__self__", None) if len(args) > 4 else None
+    if stream is None:
+        return await wrapped(*args, **kwargs)
+    application, config, asgi_scope, *rest = args
+
+    def run(noting: Any) -> Any:
+        return wrapped(noting, config, asgi_scope, *rest, **kwargs)
+
+    try:
+        return await serve(run, application, asgi_scope, stream, own_coroutine=wrapped.__qualname__)
+    finally:
+        del args, kwargs, stream, application, rest, run
+
+
+async def _idle_timeout(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
+    """A task that waits for the next request, and was made while the last one was answered."""
+    if local.state.current.type is TASK:
+        hide(local.state.current)
+    return await wrapped(*args, **kwargs)

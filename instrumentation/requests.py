@@ -1,0 +1,139 @@
+"""What the requests of every server have in common: where they begin, their names, what they say.
+
+- A request is named by its method and the template of its route.  A path with values, a query or a
+  header is neither in a name nor in an attribute: they hold whatever the customers send.
+- A method that HTTP does not know is whatever a customer has sent, too: it reads `HTTP`.
+- A websocket is a request from its handshake to its end, with `WEBSOCKET` for a method.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from whence.engine import (
+    DONE,
+    FAILED,
+    Lifetime,
+    Scope,
+    SpanLifetime,
+    close_scope,
+    hide,
+    local,
+    open_scope,
+)
+from whence.engine.resource_types import REQUEST
+
+WEBSOCKET = "WEBSOCKET"
+
+_CARRIED = ("traceparent", "tracestate", "baggage", "b3", "uber-trace-id", "x-b3-traceid")
+"""Headers that may name a remote parent; the sender thread reads them as OTEL_PROPAGATORS says."""
+
+_METHODS = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+)
+_OTHER_METHOD = "_OTHER"
+_FAR = 100
+"""Ancestors to look at for the request that something is done for."""
+
+_mounts: dict[int, str] = {}
+"""Id of an open request -> the template of what its route is mounted under."""
+
+
+def open_request(resource: Any, own_coroutine: str) -> Scope | None:
+    """A request begins, inside the task that executes; None if that is none.
+
+    A task of this coroutine has no more to say than the request, and becomes transparent."""
+    try:
+        scope = open_scope(local.state, REQUEST, resource)
+    except TypeError:
+        # A request of the program's own making that takes no weak references.
+        return None
+    if scope is not None and isinstance(scope.task, SpanLifetime):
+        if scope.task.name == own_coroutine:
+            hide(scope.task)
+    return scope
+
+
+def close_request(scope: Scope, outcome: str) -> None:
+    """It has been answered, or never will be."""
+    _mounts.pop(scope.lifetime.async_id, None)
+    close_scope(local.state, scope, outcome)
+
+
+def asked(
+    lifetime: Lifetime, method: str, scheme: str, header: Callable[[str], str | None]
+) -> None:
+    """Note what a request asks for; `header` gives the value of a header in lower case."""
+    if not isinstance(lifetime, SpanLifetime):
+        return
+    known = method in _METHODS
+    lifetime.name = method if known else "HTTP"
+    carried = ((name, header(name)) for name in _CARRIED)
+    lifetime.attributes = {
+        "http.request.method": method if known else _OTHER_METHOD,
+        "url.scheme": scheme,
+        "carrier": {name: value for name, value in carried if value is not None},
+    }
+
+
+def is_websocket(lifetime: Lifetime) -> None:
+    """Note that a request is for a websocket, before or after its route is found."""
+    if isinstance(lifetime, SpanLifetime) and lifetime.name is not None:
+        _, space, template = lifetime.name.partition(" ")
+        lifetime.name = WEBSOCKET + space + template
+        _say(lifetime, "network.protocol.name", "websocket")
+
+
+def routed(template: str | None, handler: Any) -> None:
+    """Note that the router has found what handles the request that the present code serves."""
+    lifetime = _served()
+    if lifetime is None or lifetime.name is None:
+        return
+    if template:
+        template = _mounts.get(lifetime.async_id, "") + template
+        lifetime.name = f"{lifetime.name.partition(' ')[0]} {template}"
+        _say(lifetime, "http.route", template)
+    # Where a person looks for it; that a library made it is no news.
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    if code is not None:
+        lifetime.code, lifetime.lasti = code, 0
+
+
+def mounted(template: str) -> None:
+    """Note that the rest of the route is to be found by what is mounted under this template."""
+    lifetime = _served()
+    if lifetime is not None:
+        _mounts[lifetime.async_id] = _mounts.get(lifetime.async_id, "") + template
+
+
+def answered(lifetime: Lifetime, status: int) -> str:
+    """Note the status of the answer; gives the outcome that it means."""
+    if isinstance(lifetime, SpanLifetime):
+        _say(lifetime, "http.response.status_code", status)
+        if status >= 500 and lifetime.error is None:
+            lifetime.error = (str(status), _phrase(status))
+    return FAILED if status >= 500 else DONE
+
+
+def _served() -> SpanLifetime | None:
+    """The request that the present code is executed for, in its task or in one that came of it."""
+    lifetime: Lifetime | None = local.state.current
+    for _ in range(_FAR):
+        if lifetime is None or lifetime.type is REQUEST:
+            break
+        lifetime = lifetime.parent
+    is_open = isinstance(lifetime, SpanLifetime) and lifetime.type is REQUEST and lifetime.open
+    return lifetime if is_open else None  # type: ignore[return-value]
+
+
+def _say(lifetime: SpanLifetime, key: str, value: str | int) -> None:
+    # Another dictionary each time: the sender thread may be reading the one before.
+    lifetime.attributes = {**(lifetime.attributes or {}), key: value}
+
+
+def _phrase(status: int) -> str:
+    """Not what the program has written beside the number: that is payload."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,66 @@
+"""Routes of Starlette, and so of FastAPI: known as soon as the router has found one."""
+
+from functools import partial
+from typing import Any
+
+from starlette import routing
+
+from whence.deferral import when_imported
+
+from .patching import Patches
+from .requests import mounted, routed
+
+
+def install(patches: Patches) -> None:
+    """See routes being found."""
+    patches.wrap(routing.Route, "handle", _handle)
+    patches.wrap(routing.WebSocketRoute, "handle", _handle)
+    patches.wrap(routing.Mount, "handle", _handle_mounted)
+    when_imported("fastapi.routing", partial(_see_fastapi, patches))
+
+
+def _see_fastapi(patches: Patches) -> None:
+    """Where an included router has routes of its own, it does not call Starlette's."""
+    from fastapi.routing import APIRoute
+
+    if "handle" in vars(APIRoute):
+        patches.wrap(APIRoute, "handle", _handle)
+
+
+def _handle(wrapped: Any, route: Any, args: Any, kwargs: Any) -> Any:
+    asgi_scope = args[0] if args else kwargs.get("scope")
+    routed(_template(route, asgi_scope), _endpoint(route, asgi_scope))
+    return wrapped(*args, **kwargs)
+
+
+def _template(route: Any, asgi_scope: Any) -> str | None:
+    found = _as_included(route, asgi_scope)
+    template = getattr(found, "path_format", None)
+    return template if isinstance(template, str) else None
+
+
+def _as_included(route: Any, asgi_scope: Any) -> Any:
+    """A route that FastAPI has included in another router knows its own part of the path only."""
+    try:
+        included = asgi_scope["fastapi"]["effective_route_context"]
+        return included if included.original_route is route else route
+    except (AttributeError, KeyError, TypeError):
+        return route
+
+
+def _endpoint(route: Any, asgi_scope: Any) -> Any:
+    """The program's function; of a class, its method."""
+    endpoint = getattr(route, "endpoint", None)
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    if isinstance(endpoint, type):
+        method = str(asgi_scope.get("method", "")).lower()
+        return getattr(endpoint, method or "on_receive", None)
+    return endpoint
+
+
+def _handle_mounted(wrapped: Any, mount: Any, args: Any, kwargs: Any) -> Any:
+    # Here ends the route of what has no routes of its own, such as a folder of files.
+    routed(getattr(mount, "path_format", None), None)
+    mounted(getattr(mount, "path", ""))
+    return wrapped(*args, **kwargs)

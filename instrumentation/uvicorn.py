@@ -1,0 +1,67 @@
+"""Requests of uvicorn: HTTP with h11 or httptools, websockets with any of its three libraries.
+
+uvicorn loads the one that it is configured for, so each is waited for.
+"""
+
+import sys
+from functools import partial
+from typing import Any
+
+from whence.deferral import when_imported
+
+from .asgi import note_sent, serve
+from .patching import Patches
+
+_IMPLEMENTATIONS = {
+    "uvicorn.protocols.http.h11_impl": ("RequestResponseCycle", "send"),
+    "uvicorn.protocols.http.httptools_impl": ("RequestResponseCycle", "send"),
+    "uvicorn.protocols.http.zttp_impl": ("RequestResponseCycle", "send"),
+    "uvicorn.protocols.http.zttp_h2_impl": ("RequestResponseCycle", "send"),
+    "uvicorn.protocols.websockets.websockets_impl": ("WebSocketProtocol", "asgi_send"),
+    "uvicorn.protocols.websockets.websockets_sansio_impl": ("WebSocketsSansIOProtocol", "send"),
+    "uvicorn.protocols.websockets.wsproto_impl": ("WSProtocol", "send"),
+}
+"""Module -> the class whose `run_asgi` serves a request, and its method that the application calls
+to answer."""
+
+
+def install(patches: Patches) -> None:
+    """See each request being served, whatever parses it."""
+    for name, (owner, send) in _IMPLEMENTATIONS.items():
+        when_imported(name, partial(_see, patches, name, owner, send))
+
+
+def _see(patches: Patches, module: str, owner: str, send: str) -> None:
+    cycle = getattr(sys.modules[module], owner, None)
+    if cycle is None:
+        patches.skipped[f"{module}.{owner}"] = "absent"
+        return
+    patches.wrap(cycle, "run_asgi", _run_asgi)
+    patches.wrap(cycle, send, note_sent)
+
+
+async def _run_asgi(wrapped: Any, cycle: Any, args: Any, kwargs: Any) -> Any:
+    """Of HTTP it is given the application; of a websocket it has it."""
+    disconnected = getattr(sys.modules["uvicorn.protocols.utils"], "ClientDisconnected", ())
+    is_given = args or kwargs
+    application = cycle.app if not is_given else args[0] if args else kwargs["app"]
+
+    def run(noting: Any) -> Any:
+        if is_given:
+            return wrapped(noting)
+        cycle.app = noting
+        return wrapped()
+
+    try:
+        return await serve(
+            run,
+            application,
+            cycle.scope,
+            cycle,
+            own_coroutine=wrapped.__qualname__,
+            peaceful=disconnected,
+        )
+    finally:
+        if not is_given:
+            cycle.app = application
+        del args, kwargs, cycle, application, run
