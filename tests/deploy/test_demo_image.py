@@ -1,0 +1,68 @@
+"""The image of the shop that the profile `demo` builds: without Docker, by what it is made of."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from shlex import split
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+
+
+def instruction(name: str) -> str:
+    (found,) = re.findall(rf"^{name} (.*)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(found)
+
+
+def sent_to_the_builder() -> list[str]:
+    """What the .dockerignore lets through, at the top of the repository."""
+    ignore = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(encoding="utf-8")
+    lines = [line for line in ignore.splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "*"
+    return [line.removeprefix("!") for line in lines if line.startswith("!")]
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the builder is sent."""
+    folder = tmp_path_factory.mktemp("context")
+    for name in sent_to_the_builder():
+        source = ROOT / name
+        if source.is_dir():
+            no_caches = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / name, ignore=no_caches)
+        else:
+            shutil.copy(source, folder)
+    return folder
+
+
+def test_what_the_builder_is_sent_makes_the_whole_package(context: Path, wheel: Path) -> None:
+    assert "COPY . ." in DOCKERFILE.read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", "dist"]
+    built = subprocess.run(command, cwd=context, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (own,) = (context / "dist").glob("*.whl")
+    assert zipfile.ZipFile(own).namelist() == zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_shop_stands_where_the_command_looks_for_it(context: Path) -> None:
+    copied = re.search(r"cp -r (\S+) (\S+)", DOCKERFILE.read_text(encoding="utf-8"))
+    assert copied is not None
+    assert (context / copied[1] / "__main__.py").exists()
+    assert f'"{copied[2]}"' in instruction("CMD")
+
+
+def test_the_extras_it_installs_are_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (asked,) = re.findall(r'"\.\[(.*)\]"', DOCKERFILE.read_text(encoding="utf-8"))
+    assert set(asked.split(",")) <= extras["optional-dependencies"].keys()
+
+
+def test_it_is_not_run_as_root() -> None:
+    assert split(instruction("USER")) == ["nobody"]
