@@ -1,7 +1,7 @@
 """Callbacks, timers, futures and tasks of uvloop.
 
 Its loop is a class in Python on top of one in C, so its methods can be replaced.  Its handles
-cannot: the loop is given a callable of ours in the callback's place (`whence.engine.callbacks`).
+cannot: the loop is given a callable of ours in the callback's place (`whence.engine.scheduling`).
 `call_at` calls `call_later`, and the steps of tasks come by `call_soon`.
 """
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import uvloop
 
-from whence.engine.callbacks import (
+from whence.engine.failures import telling
+from whence.engine.futures import Future
+from whence.engine.scheduling import (
     cancelling,
     scheduling_from_thread,
     scheduling_later,
     scheduling_soon,
-    telling,
 )
-from whence.engine.futures import Future
 from whence.engine.sites import add_plumbing
 from whence.engine.tasks import start_eagerly
 

@@ -9,8 +9,9 @@ from typing import Any
 import uvloop
 
 from whence.engine import CANCELLED, CLOSED, end, local
-from whence.engine.callbacks import Callback, bracket, follow, leave_out_ours
+from whence.engine.callbacks import Callback
 from whence.engine.resource_types import READER, SIGNAL_HANDLE, WRITER, ResourceType
+from whence.engine.scheduling import bracket, follow, leave_out_ours
 
 from .patching import Patches, Wrapper
 from .uvloop_leftovers import left_on

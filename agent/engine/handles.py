@@ -10,10 +10,9 @@ it takes itself out of it, and drops what it refers to, as asyncio's own `_run` 
 """
 
 import asyncio
-from asyncio import events, futures
+from asyncio import events
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -24,6 +23,7 @@ from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
 from .recorder import begin, clock, finish, hide, note_longest, recorder
 from .resource_types import HANDLE, TASK, TIMER_HANDLE
+from .scheduled import callback_name, settled_cause
 from .scopes import enter_scopes, leave_scopes
 from .selected import is_left_out
 from .standin import StandIn
@@ -35,9 +35,6 @@ _stock_run: Callable[[events.Handle], None] = events.Handle._run
 _stock_cancel = events.Handle.cancel
 _stock_timer_cancel = events.TimerHandle.cancel
 _stock_time = asyncio.BaseEventLoop.time
-
-_FUTURES = (futures._PyFuture, futures.Future)  # type: ignore[attr-defined]
-"""What may be settled.  By the type alone: an object of the program's is not to be asked."""
 
 _FIELDS_KNOWN = set(events.Handle.__slots__) == {
     "__weakref__",
@@ -51,19 +48,6 @@ _FIELDS_KNOWN = set(events.Handle.__slots__) == {
 } and set(events.TimerHandle.__slots__) == {"_scheduled", "_when"}
 """Whether what a handle consists of is what we can set without asyncio's constructor, whose calls
 cost a tenth of a callback.  In a later Python that has more, its constructor is called."""
-
-
-def _settled(future: Any) -> Lifetime | None:
-    """The lifetime of a settled future or task: what its done callbacks are triggered by.
-
-    Done callbacks are scheduled with a context, always, and the future as their one argument."""
-    if not issubclass(type(future), _FUTURES) or not future.done():
-        return None
-    lifetime = getattr(future, "_lifetime", None)
-    if lifetime is None:
-        token = getattr(future, "_whence", None)
-        lifetime = None if token is None else token.lifetime
-    return lifetime
 
 
 class _Tracked:
@@ -194,7 +178,7 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
                         token.lifetime.scheduled = clock()
                 return
             if len(args) == 1:
-                trigger = _settled(args[0]) or trigger
+                trigger = settled_cause(args[0]) or trigger
         elif state.making is not None and state.making.callback is callback:
             row = state.making.type
             state.making.made = self
@@ -273,7 +257,7 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
                 hide(lifetime)
             if isinstance(lifetime, SpanLifetime):
                 is_function = type(callback) is FunctionType
-                lifetime.name = callback.__qualname__ if is_function else _callback_name(callback)
+                lifetime.name = callback.__qualname__ if is_function else callback_name(callback)
                 if not is_function and is_of_connection(callback):
                     hide(lifetime)
                 try:
@@ -301,17 +285,6 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         _stock_timer_cancel(self)
         if self._lifetime.open:
             end(local.state, self._lifetime, CANCELLED)
-
-
-def _callback_name(callback: Any) -> str:
-    if isinstance(callback, partial):
-        callback = callback.func
-    try:
-        name = getattr(callback, "__qualname__", None)
-    except Exception:
-        # An object of the program's that has its own ideas of attributes.
-        name = None
-    return name if isinstance(name, str) else type(callback).__qualname__
 
 
 for _class in (Handle, TimerHandle):

@@ -13,8 +13,10 @@ import pytest
 import whence
 from telling import policy, turns
 from whence.engine import RecordedLifetime, SpanLifetime, open_lifetimes, site
-from whence.engine.callbacks import Callback, bracket, failing, follow
+from whence.engine.callbacks import Callback
+from whence.engine.failures import failing
 from whence.engine.resource_types import HANDLE, READER
+from whence.engine.scheduling import bracket, follow
 from whence.testing import record
 
 uvloop: Any = pytest.importorskip("uvloop")
