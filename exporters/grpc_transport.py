@@ -7,10 +7,9 @@ import grpc
 
 from whence.version import VERSION
 
-from .otlp_settings import OtlpSettings, readable_file
+from .otlp_settings import OtlpSettings, Signal, readable_file
 from .sending import SendError
 
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _OPTIONS = [
     ("grpc.enable_retries", 0),
     ("grpc.max_send_message_length", -1),
@@ -39,6 +38,7 @@ class GrpcTransport:
         self._credentials = _credentials(otlp) if secure else None
         self._metadata = tuple(otlp.headers.items())
         self._compression = _COMPRESSIONS[otlp.compression]
+        self._signal = otlp.signal
         self._channel: Any = None
         self._call: Any = None
 
@@ -54,7 +54,7 @@ class GrpcTransport:
             if error.code() in _NOBODY:
                 # A channel that failed waits longer and longer before it tries again.
                 self.close()
-            raise _explained(error, timeout) from None
+            raise _explained(error, timeout, self._signal) from None
         return answer
 
     def close(self) -> None:
@@ -73,12 +73,12 @@ class GrpcTransport:
             self._channel = grpc.insecure_channel(self._target, options=_OPTIONS)
         else:
             self._channel = grpc.secure_channel(self._target, self._credentials, options=_OPTIONS)
-        self._call = self._channel.unary_unary(_METHOD)
+        self._call = self._channel.unary_unary(self._signal.method)
 
 
 def _credentials(otlp: OtlpSettings) -> Any:
     def content(variable: str, path: str) -> bytes | None:
-        return readable_file(variable, path) if path else None
+        return readable_file(variable, path, otlp.signal) if path else None
 
     return grpc.ssl_channel_credentials(
         content("CERTIFICATE", otlp.ca_file),
@@ -87,13 +87,13 @@ def _credentials(otlp: OtlpSettings) -> Any:
     )
 
 
-def _explained(error: Any, timeout: float) -> SendError:
+def _explained(error: Any, timeout: float, signal: Signal) -> SendError:
     code, details = error.code(), " ".join((error.details() or "").split())
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return SendError(f"no answer within {timeout:.3g} s")
     if code is grpc.StatusCode.UNAVAILABLE:
         return SendError("connection refused" if "refused" in details else details[-200:])
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return SendError("the gRPC server there has no trace service")
+        return SendError(f"the gRPC server there takes no {signal.word}", no_service=True)
     hint = "OTEL_EXPORTER_OTLP_HEADERS carries credentials" if code in _DENIED else ""
     return SendError(f"{code.name} {details[:200]}".strip(), answered=True, hint=hint)

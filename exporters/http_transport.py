@@ -29,9 +29,10 @@ _COMPRESS = {
 _HINTS = {
     401: "OTEL_EXPORTER_OTLP_HEADERS carries credentials",
     403: "OTEL_EXPORTER_OTLP_HEADERS carries credentials",
-    404: "the endpoint is the part before /v1/traces",
+    404: "the endpoint is the part before {path}",
     415: "OTEL_EXPORTER_OTLP_PROTOCOL names another protocol",
 }
+_NO_SERVICE = (404, 405)
 
 
 class HttpTransport:
@@ -43,6 +44,7 @@ class HttpTransport:
         if url.scheme not in ("http", "https") or not url.hostname:
             raise CannotExport(f"expected an http or https URL for OTLP, not {otlp.shown!r}")
         self._url = url
+        self._path = otlp.signal.path
         self._compress = _COMPRESS.get(otlp.compression)
         self._headers = {
             "User-Agent": f"whence/{VERSION}",
@@ -114,8 +116,24 @@ class HttpTransport:
             self._connection = None
         else:
             self._connection = connection
-        _check(response)
+        self._check(response)
         return body
+
+    def _check(self, response: HTTPResponse) -> None:
+        content_type = response.getheader("Content-Type", "")
+        if 200 <= response.status < 300:
+            if content_type.startswith("text/html"):
+                raise SendError("what answers there is a web page")
+            return
+        reason = f"{response.status} {response.reason}".strip()
+        if 300 <= response.status < 400:
+            reason += f", to {response.getheader('Location', 'nowhere')}"
+        raise SendError(
+            reason,
+            answered=True,
+            hint=_HINTS.get(response.status, "").format(path=self._path),
+            no_service=response.status in _NO_SERVICE,
+        )
 
     def _new_connection(self, timeout: float) -> HTTPConnection:
         url, proxy = self._url, self._proxy
@@ -129,18 +147,6 @@ class HttpTransport:
             headers = {"Proxy-Authorization": _basic(proxy)} if proxy.username else {}
             made.set_tunnel(url.hostname, url.port, headers)
         return made
-
-
-def _check(response: HTTPResponse) -> None:
-    content_type = response.getheader("Content-Type", "")
-    if 200 <= response.status < 300:
-        if content_type.startswith("text/html"):
-            raise SendError("what answers there is a web page")
-        return
-    reason = f"{response.status} {response.reason}".strip()
-    if 300 <= response.status < 400:
-        reason += f", to {response.getheader('Location', 'nowhere')}"
-    raise SendError(reason, answered=True, hint=_HINTS.get(response.status, ""))
 
 
 def _left(deadline: float) -> float:
@@ -177,7 +183,7 @@ def _tls_context(otlp: OtlpSettings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise CannotExport(
             f"OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE or _CLIENT_KEY cannot be used "
-            f"({error}); no spans are sent"
+            f"({error}); no {otlp.signal.word} are sent"
         ) from None
     return context
 

@@ -1,14 +1,15 @@
-"""Where OTLP goes and how.
+"""Where OTLP goes and how, for each signal.
 
-The settings, then OTEL_EXPORTER_OTLP_TRACES_*, then OTEL_EXPORTER_OTLP_*, as in
-https://opentelemetry.io/docs/specs/otel/protocol/exporter/, but with the timeout in seconds, as in
-OpenTelemetry's SDK for Python.
+The settings, then the signal's own OTEL_EXPORTER_OTLP_TRACES_* or _METRICS_*, then
+OTEL_EXPORTER_OTLP_*, as in https://opentelemetry.io/docs/specs/otel/protocol/exporter/, but with
+the timeout in seconds, as in OpenTelemetry's SDK for Python.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from whence.config import Settings
+from whence.config import DEFAULT, Settings
 from whence.exporting import CannotExport
 from whence.report import warn
 
@@ -17,10 +18,31 @@ HTTP_JSON = "http/json"
 GRPC = "grpc"
 
 DEFAULT_TIMEOUT = 10.0
-TRACES_PATH = "/v1/traces"
+
+
+class Signal(NamedTuple):
+    """What is sent: each kind has a path, a method, and variables of its own."""
+
+    word: str
+    variable: str
+    path: str
+    method: str
+
+    def variable_of(self, name: str) -> str:
+        """The signal's own variable of a setting."""
+        return f"OTEL_EXPORTER_OTLP_{self.variable}_{name}"
+
+
+_COLLECTOR = "/opentelemetry.proto.collector"
+TRACES = Signal("spans", "TRACES", "/v1/traces", f"{_COLLECTOR}.trace.v1.TraceService/Export")
+METRICS = Signal(
+    "metrics", "METRICS", "/v1/metrics", f"{_COLLECTOR}.metrics.v1.MetricsService/Export"
+)
 
 _PROTOCOLS = (HTTP_PROTOBUF, GRPC, HTTP_JSON)
 _COMPRESSIONS = ("gzip", "deflate", "none")
+_OVER_HTTP = "http://localhost:4318"
+_DEFAULT_ENDPOINTS = {GRPC: "http://localhost:4317"}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -36,12 +58,17 @@ class OtlpSettings:
         "headers",
         "insecure",
         "protocol",
+        "signal",
         "timeout",
     )
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        otel = _Variables(environ)
-        self.protocol = settings.protocol or otel.one_of("PROTOCOL", _PROTOCOLS)
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], signal: Signal = TRACES
+    ) -> None:
+        otel = _Variables(environ, signal)
+        self.signal = signal
+        told = settings.protocol if _is_explicit(settings, "protocol") else None
+        self.protocol = told or otel.one_of("PROTOCOL", _PROTOCOLS)
         self.endpoint = self._endpoint(settings, otel)
         """Of HTTP the URL to post to; of gRPC what the user gave, with a scheme or without."""
         self.headers = otel.headers()
@@ -53,20 +80,18 @@ class OtlpSettings:
         self.insecure = otel.text("INSECURE").lower() == "true"
 
     def _endpoint(self, settings: Settings, otel: "_Variables") -> str:
-        if settings.endpoint is not None:
+        if _is_explicit(settings, "endpoint") and settings.endpoint is not None:
             base = settings.endpoint
         else:
             own = otel.own("ENDPOINT")
             if own:
                 return own
-            base = otel.text("ENDPOINT")
+            base = otel.text("ENDPOINT") or _DEFAULT_ENDPOINTS.get(self.protocol, _OVER_HTTP)
         if self.protocol == GRPC:
             return base
         parts = urlsplit(base)
-        path = parts.path.rstrip("/")
-        if not path.endswith(TRACES_PATH):
-            path += TRACES_PATH
-        return parts._replace(path=path).geturl()
+        path = parts.path.rstrip("/").removesuffix(TRACES.path).removesuffix(self.signal.path)
+        return parts._replace(path=path + self.signal.path).geturl()
 
     @property
     def shown(self) -> str:
@@ -75,7 +100,7 @@ class OtlpSettings:
             return self.endpoint
         parts = urlsplit(self.endpoint)
         host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{host}{parts.path.removesuffix(TRACES_PATH)}"
+        return f"{parts.scheme}://{host}{parts.path.removesuffix(self.signal.path)}"
 
     @property
     def is_local(self) -> bool:
@@ -84,22 +109,27 @@ class OtlpSettings:
         return urlsplit(address).hostname in _LOOPBACK
 
 
-class _Variables:
-    """The variables of the traces' exporter, each standing before the one of all signals."""
+def _is_explicit(settings: Settings, name: str) -> bool:
+    """Whether the user told whence: the standard variables are the signals' own to read."""
+    origin = settings.origin(name)
+    return origin != DEFAULT and not origin.startswith("OTEL_")
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+
+class _Variables:
+    """The variables of the signal's exporter, each standing before the one of all signals."""
+
+    def __init__(self, environ: Mapping[str, str], signal: Signal) -> None:
         self._environ = environ
+        self._signal = signal
 
     def own(self, name: str) -> str:
-        return self._environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}", "").strip()
+        return self._environ.get(self._signal.variable_of(name), "").strip()
 
     def text(self, name: str) -> str:
         return self.own(name) or self._environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
 
     def _variable(self, name: str) -> str:
-        return (
-            f"OTEL_EXPORTER_OTLP_TRACES_{name}" if self.own(name) else f"OTEL_EXPORTER_OTLP_{name}"
-        )
+        return self._signal.variable_of(name) if self.own(name) else f"OTEL_EXPORTER_OTLP_{name}"
 
     def one_of(self, name: str, words: tuple[str, ...], default: str = "") -> str:
         text = self.text(name).lower()
@@ -136,7 +166,7 @@ class _Variables:
         return found
 
 
-def readable_file(variable: str, path: str) -> bytes:
+def readable_file(variable: str, path: str, signal: Signal) -> bytes:
     """The content of a file that a variable names.  Raises CannotExport."""
     try:
         with open(path, "rb") as file:
@@ -144,5 +174,5 @@ def readable_file(variable: str, path: str) -> bytes:
     except OSError as error:
         raise CannotExport(
             f"OTEL_EXPORTER_OTLP_{variable}: {path} cannot be read ({error.strerror}); "
-            "no spans are sent"
+            f"no {signal.word} are sent"
         ) from None

@@ -9,19 +9,24 @@ from .otlp_settings import OtlpSettings
 class SendError(Exception):
     """A request was not taken.  The text is the reason, for a parenthesis."""
 
-    def __init__(self, reason: str, *, answered: bool = False, hint: str = "") -> None:
+    def __init__(
+        self, reason: str, *, answered: bool = False, hint: str = "", no_service: bool = False
+    ) -> None:
         super().__init__(reason)
         self.answered = answered
         """Whether it is a receiver's refusal; else there seems to be none."""
         self.hint = hint
+        self.no_service = no_service
+        """Whether what answers there does not know this signal."""
 
 
 def explain(error: SendError, otlp: OtlpSettings) -> str:
     """The line for the user."""
+    word = otlp.signal.word
     if error.answered:
-        line = f"the OTLP receiver at {otlp.shown} refused spans ({error}); they are dropped"
+        line = f"the OTLP receiver at {otlp.shown} refused {word} ({error}); they are dropped"
         return f"{line}; {error.hint}" if error.hint else line
-    line = f"no OTLP receiver at {otlp.shown} ({error}); spans are dropped until one answers"
+    line = f"no OTLP receiver at {otlp.shown} ({error}); {word} are dropped until one answers"
     if otlp.is_local:
         line += "; docker compose up -d starts Jaeger, --export console prints the trees"
     return line
