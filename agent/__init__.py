@@ -13,10 +13,18 @@ from .resource import AsyncResource
 from .storage import AsyncLocalStorage
 from .version import VERSION as __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .finished_traces import Span, Trace
+    from .trace_listener import TraceListener, on_trace
+
 __all__ = [
     "AsyncHook",
     "AsyncLocalStorage",
     "AsyncResource",
+    "Span",
+    "Trace",
+    "TraceListener",
     "__version__",
     "async_wrap_providers",
     "attach",
@@ -25,6 +33,24 @@ __all__ = [
     "detach",
     "execution_async_id",
     "execution_async_resource",
+    "on_trace",
     "set_hook_error_policy",
     "trigger_async_id",
 ]
+
+_ON_DEMAND = {
+    "Span": "finished_traces",
+    "Trace": "finished_traces",
+    "TraceListener": "trace_listener",
+    "on_trace": "trace_listener",
+}
+"""What most attached processes never ask for -> the module that has it."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+    return found

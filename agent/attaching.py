@@ -12,6 +12,10 @@ from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword
 from .report import StartFacts, end_block, only_in, say, start_line, warn
 from .version import VERSION
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .trace_listener import TraceListener
+
 _settings: Settings | None = None
 _environment_asked = False
 
@@ -33,6 +37,9 @@ def detach() -> None:
     if _settings is not None:
         pipeline.stop()
         recording.stop()
+        if pipeline.listeners():
+            recording.start(_settings)
+            pipeline.listen_on(_settings)
     _settings = None
 
 
@@ -44,6 +51,28 @@ def attached() -> bool:
 def settings() -> Settings | None:
     """The settings of the attached agent."""
     return _settings
+
+
+def listen(listener: "TraceListener") -> None:
+    """Give a listener the traces that are finished from now on, attached or not."""
+    if disabled_by(os.environ) is None:
+        chosen = _settings or resolve(environ=os.environ)
+        if _settings is None and not pipeline.listeners():
+            recording.start(chosen)
+        pipeline.listen(listener, chosen)
+
+
+def stop_listening(listener: "TraceListener") -> None:
+    """Give a listener no more."""
+    if listener in pipeline.listeners():
+        pipeline.stop_listening(listener)
+        if _settings is None and not pipeline.listeners():
+            recording.stop()
+
+
+def flush_traces(timeout: float) -> None:
+    """Give the listeners what is finished by now, waiting for so many seconds at the most."""
+    pipeline.flush(timeout)
 
 
 def attach_by_environment() -> None:

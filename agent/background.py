@@ -67,6 +67,11 @@ class Background:
         """Whether its thread runs."""
         return self._running.locked()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is its thread that asks."""
+        return self._thread_id == get_ident()
+
     def start(self) -> str:
         """Start the thread: STARTED; RUNS if it does; REFUSED if none is to be had, at the very end
         of the process."""

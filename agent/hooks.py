@@ -134,13 +134,15 @@ def _check(event: str, callback: Any) -> None:
         return
     if not callable(callback):
         raise TypeError(f"{event} must be callable or None, not {callback!r}")
-    if _is_async(callback):
+    if is_async(callback):
         kind = "a plain function, not the coroutine function"
         raise TypeError(f"{event} must be {kind} {callback!r}")
 
 
-def _is_async(callback: Any) -> bool:
-    """As inspect would say; inspect itself is too heavy for every attached program."""
+def is_async(callback: Any) -> bool:
+    """Whether it is a coroutine function, as inspect would say.
+
+    inspect itself is too heavy for every attached program."""
     function = callback.func if isinstance(callback, partial) else callback
     if not hasattr(function, "__code__") and not isinstance(function, MethodType):
         function = type(function).__call__

@@ -24,23 +24,72 @@ from .sender import Counts, Sender
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .config import Settings
+    from .trace_listener import TraceListener
 
 EXIT_TIMEOUT = 2.0
 """Seconds by which the end of the process is delayed at the most."""
 
 _sender: Sender | None = None
+_listeners: "tuple[TraceListener, ...]" = ()
 _hooked = _hooked_last = False
 
 
 def start(settings: "Settings") -> None:
     """Send the spans of this process to where the settings say, from the first one on.
 
-    Starts no thread yet, and imports nothing.  Does nothing with `--export none`."""
+    Starts no thread yet, and imports nothing.  With `--export none` there is nothing to do, but for
+    listeners."""
+    names = () if settings.export == ("none",) else settings.export
+    recorder.sends = bool(names or _listeners)
+    if recorder.sends:
+        _begin(settings, [Destination(name, load_exporter) for name in names])
+
+
+def listen(listener: "TraceListener", settings: "Settings") -> None:
+    """Give a listener the traces that are finished from now on."""
+    global _listeners
+    _listeners = (*_listeners, listener)
+    listen_on(settings)
+
+
+def listen_on(settings: "Settings") -> None:
+    """Have the listeners hear, also if nothing is sent anywhere."""
+    if _sender is None or _sender.stopped:
+        _begin(settings, [])
+    else:
+        _sender.gathering.listeners = _listeners
+    recorder.sends = True
+
+
+def stop_listening(listener: "TraceListener") -> None:
+    """Give a listener no more; without anybody else, stop."""
+    global _listeners
+    _listeners = tuple(other for other in _listeners if other is not listener)
+    if _sender is not None:
+        _sender.gathering.listeners = _listeners
+        if not _listeners and not _sender.destinations:
+            stop()
+
+
+def listeners() -> "tuple[TraceListener, ...]":
+    """Who is given traces."""
+    return _listeners
+
+
+def flush(timeout: float) -> None:
+    """Give the listeners the traces that are finished by now."""
+    if _sender is not None:
+        _sender.flush(timeout)
+
+
+def _begin(settings: "Settings", destinations: "list[Destination]") -> None:
     global _hooked
-    recorder.sends = settings.export != ("none",)
-    if not recorder.sends:
-        return
-    _use(settings, [Destination(name, load_exporter) for name in settings.export])
+    before = _sender
+    _use(settings, destinations)
+    assert _sender is not None
+    if before is not None and not before.stopped:
+        _sender.inherit(before)
+    _sender.gathering.listeners = _listeners
     if not _hooked:
         _hooked = True
         atexit.register(_stop_at_exit)
@@ -106,6 +155,8 @@ def _before_fork() -> None:
     if _sender is not None:
         try:
             _sender.pause()
+            for listener in _listeners:
+                listener.pause()
         except KeyboardInterrupt:
             # Python would only print it: it is the program's, once the fork is over.
             interrupt_main()
@@ -118,7 +169,10 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     if _sender is not None and not _sender.stopped:
+        for listener in _listeners:
+            listener.restart_in_child()
         _use(_sender.settings, [d.in_child() for d in _sender.destinations])
+        _sender.gathering.listeners = _listeners
         stop_with_multiprocessing()
 
 

@@ -13,11 +13,13 @@ Start-up path of every attached process: imports nothing heavy.
 
 import gc
 from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
+from collections import deque
 from time import monotonic
 
 from .background import Signal, stay_unlisted, wait_for_end_of_thread
 from .engine import Tracer, clock, local, recorder, ring
 from .engine.ring import NEVER
+from .gathering import LOOK_EVERY, Gathering
 from .report import warn
 
 TYPE_CHECKING = False
@@ -84,12 +86,14 @@ class Sender:
         self._before_loading = before_loading
         self.destinations = destinations
         self.tracer = Tracer(settings.max_spans)
+        self.gathering = Gathering(settings.segment)
         self._segment = int(settings.segment * 1e9)
         self._scan_every = min(max(settings.segment / 4, GATHERING), _LONGEST_SLEEP)
         self._next_scan = monotonic() + self._scan_every
         self._order: str | None = None
         self._stop_by = 0.0
         self._woken = Signal()
+        self._flushes: deque[Signal] = deque()
         self._starting = allocate_lock()
         self._running = allocate_lock()
         """Held while the thread runs."""
@@ -151,6 +155,21 @@ class Sender:
         elif self._thread_id != get_ident():
             self._woken.set()
             self._wait_for_thread(timeout)
+
+    def flush(self, timeout: float) -> None:
+        """Hand over what there is now, and the traces that are finished; wait for that for
+        `timeout` seconds at the most."""
+        if self._order is None and self._thread_id != get_ident():
+            done = Signal()
+            self._flushes.append(done)
+            self.wake()
+            done.wait(timeout)
+
+    def inherit(self, other: "Sender") -> None:
+        """Go on where another sender leaves off, which has no thread any more."""
+        other.pause()
+        self.tracer, self.gathering = other.tracer, other.gathering
+        self.tracer.max_spans = self.settings.max_spans
 
     def pause(self) -> None:
         """Have no thread, for a fork.  Waits for a moment only: a send is not interrupted."""
@@ -216,15 +235,24 @@ class Sender:
             self._load()
         while self._order is None:
             ring.wake_at = 0
-            if not len(ring):
-                self._woken.wait(self._next_scan - monotonic())
-            if len(ring) and self._order is None:
+            if not len(ring) and not self._flushes:
+                self._woken.wait(self._until_next_look())
+            if len(ring) and self._order is None and not self._flushes:
                 ring.wake_at = BATCH - 1
                 if len(ring) < BATCH:
                     self._woken.wait(GATHERING)
             ring.wake_at = NEVER
+            asked = len(self._flushes)
             if self._order is None:
                 self._send()
+                if asked:
+                    self._send()  # and look once more
+            for _ in range(asked):
+                self._flushes.popleft().set()
+
+    def _until_next_look(self) -> float:
+        until = self._next_scan - monotonic()
+        return min(until, LOOK_EVERY) if self.gathering.waits else until
 
     def _send(self) -> None:
         while self._order is None:
@@ -237,6 +265,8 @@ class Sender:
                 break
         if self._order is None and monotonic() >= self._next_scan:
             self._send_long_open()
+        if self._order is None:
+            self.gathering.look()
 
     def _send_long_open(self) -> None:
         self._next_scan = monotonic() + self._scan_every
@@ -281,8 +311,11 @@ class Sender:
         """Send the rest, as far as time allows."""
         if recorder.sends:
             self._finish_sending()
+        self.gathering.hand_over_all()
         for nth, destination in enumerate(self.destinations):
             destination.stop(self._share(nth))
+        for nth, listener in enumerate(self.gathering.listeners, len(self.destinations)):
+            listener.finish(self._share(nth))
 
     def _finish_sending(self) -> None:
         while len(ring) and monotonic() < self._stop_by:
@@ -316,21 +349,25 @@ class Sender:
             stay_unlisted()
 
     def _export(self, batch: "list[SpanLifetime]") -> None:
+        self.gathering.take(batch)
         for destination in self.destinations:
             destination.export(batch)
         stay_unlisted()
 
     def _export_last(self, batch: "list[SpanLifetime]", taken: int) -> None:
         self._announce(batch, taken)
+        self.gathering.take(batch)
         if batch:
             self._load()
             for nth, destination in enumerate(self.destinations):
                 destination.export(batch, self._share(nth))
 
     def _share(self, nth: int) -> float:
-        """Seconds for a destination, so that one that hangs leaves some to those after it."""
+        """Seconds for a destination or a listener, so that one that hangs leaves some to those
+        after it."""
         left = self._stop_by - _MARGIN - monotonic()
-        return max(0.0, left / (len(self.destinations) - nth))
+        number = len(self.destinations) + len(self.gathering.listeners)
+        return max(0.0, left / (number - nth))
 
     def _give_up(self, error: BaseException) -> None:
         recorder.sends = False
