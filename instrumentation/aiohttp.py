@@ -5,7 +5,7 @@ The request is the scope of the task that serves it, from the parsed head to the
 
 from typing import Any
 
-from aiohttp import web_protocol, web_response, web_urldispatcher, web_ws
+from aiohttp import web_protocol, web_urldispatcher, web_ws
 
 from whence.engine import CANCELLED, FAILED, failed, local
 from whence.engine.resource_types import REQUEST

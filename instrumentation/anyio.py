@@ -1,4 +1,4 @@
-"""anyio's jobs in worker threads, such as a plain `def` endpoint of Starlette or FastAPI, and its tasks.
+"""Jobs that anyio gives to threads, such as plain `def` endpoints of Starlette; and its tasks.
 
 The threads live on for whoever comes next, so they belong to nobody.  A task of a task group runs a
 coroutine of anyio's that awaits the program's, whose name it is to have.

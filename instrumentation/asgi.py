@@ -92,7 +92,7 @@ def _is_request(asgi_scope: Any) -> bool:
 def _describe(lifetime: Lifetime, asgi_scope: Mapping[str, Any]) -> None:
     if not isinstance(lifetime, SpanLifetime):
         return
-    headers = {name: value for name, value in reversed(asgi_scope.get("headers", ()))}
+    headers = dict(reversed(asgi_scope.get("headers", ())))
 
     def header(name: str) -> str | None:
         value = headers.get(name.encode("ascii"))

@@ -1,5 +1,6 @@
 """Requests of hypercorn, of every version of HTTP and websockets."""
 
+from functools import partial
 from typing import Any
 
 from hypercorn.asyncio import task_group, tcp_server
@@ -8,7 +9,7 @@ from hypercorn.protocol import http_stream, ws_stream
 from whence.engine import hide, local
 from whence.engine.resource_types import TASK
 
-from .asgi import note_sent, serve
+from .asgi import Application, note_sent, serve
 from .patching import Patches
 
 
@@ -25,15 +26,20 @@ async def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     stream = getattr(args[4], "__self__", None) if len(args) > 4 else None
     if stream is None:
         return await wrapped(*args, **kwargs)
-    application, config, asgi_scope, *rest = args
-
-    def run(noting: Any) -> Any:
-        return wrapped(noting, config, asgi_scope, *rest, **kwargs)
-
     try:
-        return await serve(run, application, asgi_scope, stream, own_coroutine=wrapped.__qualname__)
+        return await serve(
+            partial(_call_with, wrapped, args[1:], kwargs),
+            args[0],
+            args[2],
+            stream,
+            own_coroutine=wrapped.__qualname__,
+        )
     finally:
-        del args, kwargs, stream, application, rest, run
+        del wrapped, args, kwargs, stream
+
+
+def _call_with(wrapped: Any, rest: Any, kwargs: Any, application: Application) -> Any:
+    return wrapped(application, *rest, **kwargs)
 
 
 async def _idle_timeout(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:

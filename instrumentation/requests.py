@@ -48,9 +48,9 @@ def open_request(resource: Any, own_coroutine: str) -> Scope | None:
     except TypeError:
         # A request of the program's own making that takes no weak references.
         return None
-    if scope is not None and isinstance(scope.task, SpanLifetime):
-        if scope.task.name == own_coroutine:
-            hide(scope.task)
+    task = None if scope is None else scope.task
+    if isinstance(task, SpanLifetime) and task.name == own_coroutine:
+        hide(task)
     return scope
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from whence.deferral import when_imported
 
-from .asgi import note_sent, serve
+from .asgi import Application, note_sent, serve
 from .patching import Patches
 
 _IMPLEMENTATIONS = {
@@ -23,6 +23,8 @@ _IMPLEMENTATIONS = {
 }
 """Module -> the class whose `run_asgi` serves a request, and its method that the application calls
 to answer."""
+
+_UTILS = "uvicorn.protocols.utils"
 
 
 def install(patches: Patches) -> None:
@@ -42,26 +44,25 @@ def _see(patches: Patches, module: str, owner: str, send: str) -> None:
 
 async def _run_asgi(wrapped: Any, cycle: Any, args: Any, kwargs: Any) -> Any:
     """Of HTTP it is given the application; of a websocket it has it."""
-    disconnected = getattr(sys.modules["uvicorn.protocols.utils"], "ClientDisconnected", ())
-    is_given = args or kwargs
-    application = cycle.app if not is_given else args[0] if args else kwargs["app"]
-
-    def run(noting: Any) -> Any:
-        if is_given:
-            return wrapped(noting)
-        cycle.app = noting
-        return wrapped()
-
+    has = getattr(cycle, "app", None)
+    given = args[0] if args else kwargs.get("app")
+    if has is None and given is None:
+        return await wrapped(*args, **kwargs)
     try:
         return await serve(
-            run,
-            application,
-            cycle.scope,
+            wrapped if given is not None else partial(_run_with, wrapped, cycle),
+            has if given is None else given,
+            getattr(cycle, "scope", None),
             cycle,
             own_coroutine=wrapped.__qualname__,
-            peaceful=disconnected,
+            peaceful=getattr(sys.modules.get(_UTILS), "ClientDisconnected", ()),
         )
     finally:
-        if not is_given:
-            cycle.app = application
-        del args, kwargs, cycle, application, run
+        if given is None:
+            cycle.app = has
+        del wrapped, cycle, args, kwargs, has, given
+
+
+def _run_with(wrapped: Any, cycle: Any, application: Application) -> Any:
+    cycle.app = application
+    return wrapped()

@@ -1,0 +1,163 @@
+"""What a request of any server says, and keeps to itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lives import Lives, Resource
+from whence.engine import Scope, SpanLifetime
+from whence.instrumentation import requests
+from whence.instrumentation.requests import (
+    answered,
+    asked,
+    close_request,
+    is_websocket,
+    mounted,
+    open_request,
+    routed,
+)
+
+
+def nothing(name: str) -> str | None:
+    return None
+
+
+@contextmanager
+def serving(lives: Lives, method: str = "GET") -> Iterator[SpanLifetime]:
+    """A request that is being served inside a task."""
+    task = lives.begin("serve")
+    task.scope = None
+    with lives.running(task):
+        resource = Resource()
+        scope = open_request(resource, "serve")
+        assert isinstance(scope, Scope)
+        assert isinstance(scope.lifetime, SpanLifetime)
+        asked(scope.lifetime, method, "http", nothing)
+        yield scope.lifetime
+        close_request(scope, "done")
+
+
+def test_there_is_no_request_outside_of_a_task(lives: Lives) -> None:
+    assert open_request(Resource(), "serve") is None
+
+
+def test_a_request_that_takes_no_weak_references_is_none(lives: Lives) -> None:
+    task = lives.begin("serve")
+    task.scope = None
+    with lives.running(task):
+        assert open_request(object(), "serve") is None
+
+
+def test_the_task_whose_coroutine_serves_the_request_becomes_transparent(lives: Lives) -> None:
+    for coroutine, transparent in (("serve", True), ("another", False)):
+        task = lives.begin("serve")
+        task.scope = None
+        with lives.running(task):
+            scope = open_request(resource := Resource(), coroutine)
+            assert scope is not None
+            assert (scope.task, task.transparent) == (task, transparent)
+            close_request(scope, "done")
+            del resource
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "said"),
+    [("GET", "GET", "GET"), ("get", "HTTP", "_OTHER"), ("SECRET", "HTTP", "_OTHER")],
+)
+def test_only_methods_that_http_knows_are_in_a_name(
+    method: str, name: str, said: str, lives: Lives
+) -> None:
+    with serving(lives, method) as request:
+        assert request.name == name
+        assert (request.attributes or {})["http.request.method"] == said
+
+
+def test_the_route_of_something_mounted_is_the_whole_one(lives: Lives) -> None:
+    with serving(lives) as request:
+        for template in ("/shops/{shop}", "/goods"):
+            routed(template + "/{path}", None)
+            mounted(template)
+        assert request.name == "GET /shops/{shop}/goods/{path}"
+        routed("/{id}", None)
+        assert request.name == "GET /shops/{shop}/goods/{id}"
+    assert requests._mounts == {}
+
+
+def test_the_next_request_is_mounted_nowhere(lives: Lives) -> None:
+    with serving(lives):
+        mounted("/shops")
+    with serving(lives) as request:
+        routed("/items", None)
+        assert request.name == "GET /items"
+
+
+def test_a_route_that_is_found_in_a_task_of_the_request_is_the_requests(lives: Lives) -> None:
+    with serving(lives) as request, lives.running(lives.begin("child", request)):
+        routed("/items/{id}", nothing)
+    assert (request.name, request.code) == ("GET /items/{id}", nothing.__code__)
+
+
+def test_a_route_that_is_found_for_no_open_request_is_nobodys(lives: Lives) -> None:
+    with serving(lives) as request:
+        late = lives.begin("late", request)
+    routed("/nowhere", None)
+    with lives.running(late):
+        routed("/too/late", None)
+        mounted("/too/late")
+    assert request.name == "GET"
+    assert requests._mounts == {}
+
+
+def test_a_websocket_says_so_before_and_after_its_route_is_found(lives: Lives) -> None:
+    with serving(lives) as request:
+        is_websocket(request)
+        assert request.name == "WEBSOCKET"
+        routed("/rooms/{name}", None)
+        assert request.name == "WEBSOCKET /rooms/{name}"
+    with serving(lives) as request:
+        routed("/rooms/{name}", None)
+        is_websocket(request)
+        assert request.name == "WEBSOCKET /rooms/{name}"
+        assert (request.attributes or {})["network.protocol.name"] == "websocket"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "error"),
+    [
+        (200, "done", None),
+        (404, "done", None),
+        (500, "failed", ("500", "Internal Server Error")),
+        (599, "failed", ("599", "")),
+    ],
+)
+def test_a_status_of_the_server_s_fault_is_a_failure(
+    status: int, outcome: str, error: Any, lives: Lives
+) -> None:
+    with serving(lives) as request:
+        assert answered(request, status) == outcome
+        assert request.error == error
+
+
+def test_an_attribute_that_is_added_leaves_those_alone_that_are_being_read(lives: Lives) -> None:
+    with serving(lives) as request:
+        being_read = request.attributes
+        answered(request, 200)
+        routed("/items", None)
+        assert request.attributes is not being_read
+        assert "http.route" not in (being_read or {})
+
+
+def test_headers_that_name_a_remote_parent_are_asked_for_and_no_others(lives: Lives) -> None:
+    asked_for: list[str] = []
+
+    def header(name: str) -> str | None:
+        asked_for.append(name)
+        return "somebody" if name == "traceparent" else None
+
+    with serving(lives) as request:
+        asked(request, "GET", "http", header)
+        assert (request.attributes or {})["carrier"] == {"traceparent": "somebody"}
+    assert "authorization" not in asked_for
+    assert all(name == name.lower() for name in asked_for)
