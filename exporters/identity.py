@@ -1,20 +1,20 @@
 """Who a span is: ids, whether its trace is sampled, and when it was on the wall clock.
 
-A trace gets its identity with the first of its spans that comes out.  The ids of spans are worked
-out of what is known anyway, so nothing has to be kept for them.
+A trace gets its identity with the first of its spans that comes out, or when the program asks for
+the context of one.  The ids of spans are worked out of what is known anyway, so nothing has to be
+kept for them.
 
-Only the sender thread calls this.
+The sender thread calls this, and threads of the program.
 """
 
 import os
-from time import monotonic_ns, time_ns
 from typing import Any
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
-from whence.engine import Span, SpanLifetime, Trace
+from whence.engine import Span, SpanLifetime, Trace, TraceIdentity
 from whence.naming import span_name
 
 from .kinds import kind_of
@@ -22,70 +22,80 @@ from .provider import Provider
 
 _MASK = (1 << 64) - 1
 _SEGMENT_SHIFT = 48
-_GOLDEN = 0x9E3779B97F4A7C15
-"""2**64 divided by the golden ratio, and odd: multiples of it are spread evenly."""
+ID_LOW_BITS = 10
+ID_LOW_MASK = (1 << ID_LOW_BITS) - 1
+_MAX_KNOWN = 10_000
 _RANDOM_TRACE_ID = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 
 
-class TraceIdentity:
-    """What is the same for all spans of a trace."""
-
-    __slots__ = ("attributes", "epoch", "flags", "remote_parent", "sampled", "state", "trace_id")
-
-    def __init__(self) -> None:
-        self.trace_id = 0
-        self.sampled = True
-        self.flags = TraceFlags()
-        self.state: TraceState | None = None
-        self.remote_parent: SpanContext | None = None
-        """The span of another process that its root continues."""
-        self.attributes: dict[str, Any] = {}
-        """What the sampler adds to the root."""
-        self.epoch = time_ns() - monotonic_ns()
-        """Wall clock minus monotonic clock, read once: no child starts before its parent."""
-
-
 class SpanIds:
-    """Span ids, as a bijection of what identifies a span in this process: no two are the same."""
+    """Span ids, worked out of what identifies a span in this process.
 
-    __slots__ = ("_seed",)
+    They are random to whoever looks: the id is a random number that stands for the lowest bits of
+    the resource's id, XORed with one that stands for the rest and for the segment.  So two are the
+    same as rarely as any two random numbers."""
+
+    __slots__ = ("high", "low")
 
     def __init__(self, seed: int | None = None) -> None:
-        self._seed = int.from_bytes(os.urandom(8)) if seed is None else seed
+        seed = int.from_bytes(os.urandom(8)) if seed is None else seed
+        self.low = [_mixed(seed + number) for number in range(1 << ID_LOW_BITS)]
+        self.high = _HighParts(~seed)
 
     def raw(self, async_id: int, segment: int) -> int:
         """The id of one segment of one resource, as the number whose little-endian bytes it is:
         `struct` packs that together with the times, which protobuf wants in the same order."""
-        number = (segment << _SEGMENT_SHIFT | async_id) * _GOLDEN + self._seed & _MASK
-        return number ^ number >> 32 or 1
+        which = segment << _SEGMENT_SHIFT | async_id
+        return self.low[which & ID_LOW_MASK] ^ self.high[which >> ID_LOW_BITS] or 1
 
     def of(self, async_id: int, segment: int) -> int:
         """The same id as OpenTelemetry reads it: 64 bits, not 0."""
         return int.from_bytes(self.raw(async_id, segment).to_bytes(8, "little"), "big")
 
 
+class _HighParts(dict[int, int]):
+    """All but the lowest bits of what identifies a span -> a random number, always the same."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __missing__(self, which: int) -> int:
+        if len(self) >= _MAX_KNOWN:
+            self.clear()
+        made = self[which] = _mixed(self._seed ^ which)
+        return made
+
+
+def _mixed(number: int) -> int:
+    """splitmix64: every bit of the number changes half of the result's."""
+    number = number * 0x9E3779B97F4A7C15 & _MASK
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & _MASK
+    return number ^ number >> 31
+
+
 class Identities:
     """Gives traces their identity, and spans their contexts."""
 
     def __init__(self) -> None:
-        self._ids = SpanIds()
+        self.ids = SpanIds()
 
     def of_trace(self, place: Trace, provider: Provider) -> TraceIdentity:
         """The identity of a trace; the sampler is asked once."""
-        identity: TraceIdentity | None = place.identity
-        if identity is None:
-            identity = place.identity = _new_identity(place, provider)
-            place.root = place.carrier = None
-        return identity
+        return place.identity or place.identify(_new_identity(place, provider))
 
     def context_of(self, span: Span, provider: Provider) -> SpanContext:
         """The context of a span, for its own record or for a link to it."""
+        if span.context is not None:
+            known: SpanContext = span.context
+            return known
         return self._context(span.trace, span.async_id, span.segment, provider)
 
     def parent_of(self, span: Span, provider: Provider) -> SpanContext | None:
-        """The context of its parent: in this process, in another one, or None."""
+        """The context of its parent: ours, the application's, in another process, or None."""
         if span.parent is None:
-            return self.of_trace(span.trace, provider).remote_parent
+            known: SpanContext | None = span.above
+            return known or self.of_trace(span.trace, provider).remote_parent
         return self._context(span.trace, *span.parent, provider)
 
     def _context(
@@ -94,29 +104,35 @@ class Identities:
         identity = self.of_trace(place, provider)
         return SpanContext(
             identity.trace_id,
-            self._ids.of(async_id, segment),
+            self.ids.of(async_id, segment),
             is_remote=False,
             trace_flags=identity.flags,
             trace_state=identity.state,
         )
 
 
+_identities: dict[int, Identities] = {}
+
+
+def identities() -> Identities:
+    """Those of this process: who asks for the same span gets the same ids."""
+    return _identities.setdefault(os.getpid(), Identities())
+
+
 def _new_identity(place: Trace, provider: Provider) -> TraceIdentity:
-    identity = TraceIdentity()
-    above = _remote_context(place.carrier)
-    remote = trace.get_current_span(above).get_span_context() if above else None
-    if remote is not None and remote.is_valid:
-        identity.remote_parent = remote
-        identity.trace_id = remote.trace_id
+    above, remote = _remote_parent(place)
+    if remote is not None:
+        trace_id = remote.trace_id
         random = remote.trace_flags & _RANDOM_TRACE_ID
     else:
-        identity.trace_id = provider.id_generator.generate_trace_id()
+        trace_id = provider.id_generator.generate_trace_id()
         random = _RANDOM_TRACE_ID if _is_random(provider.id_generator) else 0
     name, kind, attributes = _first_look(place.root)
-    decision = provider.sampler.should_sample(above, identity.trace_id, name, kind, attributes, ())
-    identity.sampled = decision.decision.is_sampled()  # type: ignore[no-untyped-call]
-    identity.flags = TraceFlags(random | (TraceFlags.SAMPLED if identity.sampled else 0))
-    identity.state = decision.trace_state
+    decision = provider.sampler.should_sample(above, trace_id, name, kind, attributes, ())
+    sampled = decision.decision.is_sampled()  # type: ignore[no-untyped-call]
+    flags = TraceFlags(random | (TraceFlags.SAMPLED if sampled else 0))
+    identity = TraceIdentity(trace_id, flags, decision.trace_state, sampled=sampled)
+    identity.remote_parent = remote
     identity.attributes = {
         key: value for key, value in (decision.attributes or {}).items() if key not in attributes
     }
@@ -128,10 +144,18 @@ def _is_random(generator: object) -> bool:
     return bool(is_random is not None and is_random())
 
 
-def _remote_context(carrier: dict[str, str] | None) -> Context:
-    if not carrier:
-        return Context()
-    return propagate.extract({key.lower(): text for key, text in carrier.items()}, Context())
+def _remote_parent(place: Trace) -> tuple[Context, SpanContext | None]:
+    """What a sampler is told of the parent, and the parent."""
+    # Read once: who gives the trace its identity meanwhile takes it away.
+    carrier = place.carrier
+    if place.remote is not None:
+        above = trace.set_span_in_context(NonRecordingSpan(place.remote), Context())
+    elif carrier:
+        above = propagate.extract({key.lower(): text for key, text in carrier.items()}, Context())
+    else:
+        return Context(), None
+    remote = trace.get_current_span(above).get_span_context()
+    return above, remote if remote.is_valid else None
 
 
 def _first_look(root: SpanLifetime | None) -> tuple[str, SpanKind, dict[str, Any]]:

@@ -7,23 +7,26 @@ Only the sender thread calls this.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from types import CodeType
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.trace import SpanContext, SpanKind
 
 from whence.config import Settings
-from whence.engine import SpanLifetime, site
+from whence.engine import Span as Place
+from whence.engine import SpanLifetime, Trace, TraceIdentity, site
 from whence.engine.sites import Site
 from whence.naming import span_name
 
-from .identity import Identities, TraceIdentity
+from .identity import identities
 from .kinds import KIND, kind_of
 from .limits import limited
 from .provider import Provider, Providers
 
-_PRIVATE = (KIND, "carrier")
+PRIVATE = (KIND, "carrier")
 """What instrumentations leave among the attributes for us, not for the user."""
 _MAX_KNOWN = 10_000
 
@@ -75,8 +78,8 @@ class SpanMaker:
     def __init__(self, settings: Settings) -> None:
         self._providers = Providers(settings)
         self._provider: Provider = self._providers.current()
-        self._identities = Identities()
-        self._sites: dict[tuple[Any, int], Site | None] = {}
+        self.identities = identities()
+        self._sites: dict[tuple[int, int], tuple[CodeType | None, Site | None]] = {}
         self._names: dict[tuple[str, str | None], str] = {}
 
     @property
@@ -84,45 +87,67 @@ class SpanMaker:
         """What made the spans of the last batch: this process."""
         return self._provider.resource
 
+    @property
+    def limits(self) -> SpanLimits:
+        """What the spans of the last batch may hold."""
+        return self._provider.limits
+
+    def refresh(self) -> None:
+        """A new batch begins: the application may have set its provider meanwhile."""
+        self._provider = self._providers.current()
+
+    def resource_now(self) -> Resource:
+        """This process, as the application has described it by now.  For any thread."""
+        return self._providers.current().resource
+
     def spans_of(self, batch: Sequence[SpanLifetime]) -> list[Span]:
         """The spans of those whose traces are sampled."""
-        self._provider = self._providers.current()
-        return [self._span(lifetime) for lifetime in self._sampled(batch)]
+        self.refresh()
+        return [self.span(lifetime) for lifetime in batch if self._identity(lifetime).sampled]
 
-    def _sampled(self, batch: Sequence[SpanLifetime]) -> Iterable[SpanLifetime]:
-        for lifetime in batch:
-            assert lifetime.span is not None, "a lifetime comes out of the pipeline with its place"
-            if self._identities.of_trace(lifetime.span.trace, self._provider).sampled:
-                yield lifetime
+    def identity_of(self, trace: Trace) -> TraceIdentity:
+        """Who a trace is, and whether it is sampled."""
+        return self.identities.of_trace(trace, self._provider)
 
-    def _span(self, lifetime: SpanLifetime) -> Span:
+    def _identity(self, lifetime: SpanLifetime) -> TraceIdentity:
+        assert lifetime.span is not None, "a lifetime comes out of the pipeline with its place"
+        return self.identity_of(lifetime.span.trace)
+
+    def span(self, lifetime: SpanLifetime) -> Span:
+        """The span of one whose trace has its identity already."""
         place = lifetime.span
         assert place is not None
         provider = self._provider
-        identity: TraceIdentity = place.trace.identity
+        identity = place.trace.identity
+        assert identity is not None
         span = Span()
         span.lifetime = lifetime
         span.name = self._name(lifetime)
         span.kind = kind_of(lifetime)
-        span.context = self._identities.context_of(place, provider)
-        span.parent = self._identities.parent_of(place, provider)
+        span.context = self.identities.context_of(place, provider)
+        span.parent = self.identities.parent_of(place, provider)
         span.start = identity.epoch + lifetime.created
         span.end = identity.epoch + max(lifetime.ended, lifetime.created)
         span.error = lifetime.error
         span.events = _events(lifetime, identity.epoch)
-        span.links = self._links(lifetime)
+        span.links = self.links(lifetime)
         attributes = self._attributes(lifetime)
         if place.parent is None and identity.attributes:
             attributes |= identity.attributes
         span.attributes, span.dropped_attributes = limited(attributes, provider.limits)
         return span
 
-    def _links(self, lifetime: SpanLifetime) -> list[tuple[SpanContext, Attributes]]:
-        target = lifetime.link
-        if target is None or isinstance(target, SpanLifetime):
-            return []
-        reason = "segment" if target.async_id == lifetime.async_id else "trigger"
-        return [(self._identities.context_of(target, self._provider), {"whence.link": reason})]
+    def links(self, lifetime: SpanLifetime) -> list[tuple[SpanContext, Attributes]]:
+        """What its span is linked to, and why."""
+        targets = [] if lifetime.links is None else lifetime.links
+        if lifetime.link is not None:
+            own = isinstance(lifetime.link, Place) and lifetime.link.async_id == lifetime.async_id
+            targets = [(lifetime.link, "segment" if own else "trigger"), *targets]
+        return [
+            (self.identities.context_of(target, self._provider), {"whence.link": reason})
+            for target, reason in targets
+            if isinstance(target, Place)
+        ]
 
     def _attributes(self, lifetime: SpanLifetime) -> Attributes:
         life = max(0, lifetime.ended - lifetime.created)
@@ -151,7 +176,7 @@ class SpanMaker:
             attributes["error.type"] = lifetime.error[0]
         if lifetime.attributes:
             attributes |= lifetime.attributes
-            for key in _PRIVATE:
+            for key in PRIVATE:
                 attributes.pop(key, None)
         if lifetime.span is not None and lifetime.span.counted:
             attributes |= _counted(lifetime.span.counted)
@@ -166,19 +191,21 @@ class SpanMaker:
         return self._names[key]
 
     def _site(self, lifetime: SpanLifetime) -> Site | None:
-        key = (lifetime.code, lifetime.lasti)
-        if key not in self._sites:
+        # By id, for the hash of a code object goes through all of it; so it is kept.
+        key = (id(lifetime.code), lifetime.lasti)
+        known = self._sites.get(key)
+        if known is None:
             if len(self._sites) >= _MAX_KNOWN:
                 self._sites.clear()
-            self._sites[key] = site(*key)
-        return self._sites[key]
+            where = site(lifetime.code, lifetime.lasti)
+            known = self._sites[key] = (lifetime.code, where)
+        return known[1]
 
 
 def _events(lifetime: SpanLifetime, epoch: int) -> list[tuple[str, int, Attributes]]:
     """What happened in it; last the exception that it failed with, if it was one: a request may
     have failed with a status of 500."""
-    noted = getattr(lifetime, "events", None) or ()
-    events = [(name, epoch + at, told) for name, at, told in noted]
+    events = [(name, epoch + at, told) for name, at, told in lifetime.events or ()]
     if lifetime.error is not None and not lifetime.error[0].isdigit():
         kind, message = lifetime.error
         told = {"exception.type": kind, "exception.message": message}

@@ -69,7 +69,7 @@ from .lifetimes import (
     SpanLifetime,
 )
 from .parents import make_root
-from .places import Span, Trace
+from .places import Span, Trace, TraceIdentity
 from .recorder import clock, conclude, describe, end_span, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
 from .scopes import close_scope, open_scope
@@ -98,6 +98,7 @@ __all__ = [
     "ThreadState",
     "Token",
     "Trace",
+    "TraceIdentity",
     "Tracer",
     "announce",
     "at_next_event",

@@ -132,10 +132,12 @@ class SpanLifetime(RecordedLifetime):
         "fire_and_forget",
         "keep",
         "link",
+        "links",
         "name",
         "outcome",
         "segments",
         "span",
+        "spliced",
         "thread_id",
     )
 
@@ -150,9 +152,13 @@ class SpanLifetime(RecordedLifetime):
     fate: str | None
     """KEPT or DROPPED, once it has ended."""
     span: Span | None
-    """Its place in a trace, given by the sender thread."""
+    """Its place in a trace, given by the sender thread, or when the program asks for it."""
     link: "SpanLifetime | Span | None"
     """What a root is linked to: what triggered it, or the segment that it continues."""
+    links: "list[tuple[SpanLifetime | Span, str]] | None"
+    """What else it is linked to, with the reason."""
+    spliced: Any
+    """For whoever shows it to the program as the current span; not set at first."""
     children: int
     """Spans-to-be that it triggered and that are still open."""
     fire_and_forget: bool

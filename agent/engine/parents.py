@@ -1,44 +1,110 @@
 """Under which parent a lifetime's span will stand, and which lifetimes are kept.
 
-The rules (a span's parent is what *triggered* the resource):
+The rules for R, created in the executing E with the trigger T; U is the innermost span of the
+application that was made current since E began (`user_spans.py`).  The first that fits:
+
+- T has no span: its nearest ancestor that has one stands for it; if there is none, R is under U,
+  or else the root of a new trace.
+- R is of a *boundary* type, a timer re-armed from its own chain, or the main task of a loop that a
+  thread or job runs: the root of a new trace, linked to T.  But a main task is under U: who runs
+  the loop waits for it there.
+- T is a *container* (server, connection, signal): the root of a new trace, linked to T.
+- U goes on: R is under U, and linked to T if that is not E.
+- U has ended, or its spans go elsewhere than ours: R is under T, and linked to U.
+- R is under T.
+
+A root is linked to U as well.  And:
 
 - A lifetime is kept if it took `min_duration`, failed, or something of it is exported: a kept child
   keeps its parent.  **The parent is settled when the child ends**: a transparent or dropped one
   forwards to its own, an open one is kept from then on.  So no span is ever exported whose parent
   is not.
-- No ancestor with a span: the root of a new trace, with the link of the root that is left out.
-- A *boundary* type, a timer re-armed from its own chain, or anything triggered by a *container*
-  (server, connection, signal): the root of a new trace, linked to what triggered it.
+- Who is under a root that is left out becomes a root with the same link.
 
 This runs in the program's threads, for every resource that may become a span: a few reads and
 writes and no lock.  Traces, ids and limits are the sender thread's affair (`traces.py`).
 """
 
+from collections.abc import Callable
+
 from .lifetimes import DROPPED, Lifetime, SpanLifetime
-from .resource_types import TIMER_HANDLE
+from .resource_types import EXECUTOR_JOB, TASK, THREAD, TIMER, TIMER_HANDLE
+from .user_spans import UserSpan
+
+TRIGGER = "trigger"
+USER_SPAN = "user_span"
+ENDED_USER_SPAN = "ended_user_span"
+"""Why a span is linked to another."""
+
+_RUN_LOOPS = frozenset((THREAD, TIMER, EXECUTOR_JOB))
+"""Of what they trigger themselves, and no callback of a loop does, a task is a loop's main task."""
+
+FindUserSpan = Callable[[Lifetime], "UserSpan | None"]
+"""The span of the application that was made current since this lifetime began to execute, in the
+thread that calls.  Never raises."""
+
+_user_span_in: FindUserSpan | None = None
 
 
-def adopt(child: SpanLifetime, trigger: Lifetime) -> None:
+def look_for_user_spans(find: FindUserSpan | None) -> None:
+    """Have every new lifetime look for a span of the application; None: there are none."""
+    global _user_span_in
+    _user_span_in = find
+
+
+def adopt(child: SpanLifetime, trigger: Lifetime, executing: Lifetime) -> None:
     """Give a new lifetime its parent, or its link if it is a root."""
-    child.parent = child.link = None
+    child.parent = child.link = child.links = None
+    user = None if _user_span_in is None else _user_span_in(executing)
     nearest: SpanLifetime | None = (
         trigger.parent if trigger.transparent else trigger  # type: ignore[assignment]
     )
-    if nearest is None:
-        return
-    if nearest.transparent or nearest.fate is DROPPED:
+    if nearest is not None and (nearest.transparent or nearest.fate is DROPPED):
         nearest, child.link = standing_for(nearest)
-        if nearest is None:
-            return
-    if (
+    if user is not None:
+        _adopt_beside(user, child, trigger, executing, nearest)
+    elif nearest is None:
+        return
+    elif (
         child.type.boundary
         or nearest.type.container
         or (child.type is TIMER_HANDLE and _rearmed(child, nearest))
+        or (child.type is TASK and trigger.type in _RUN_LOOPS)
     ):
         child.link = nearest
     else:
         child.parent = nearest
         nearest.children += 1
+
+
+def _adopt_beside(
+    user: UserSpan,
+    child: SpanLifetime,
+    trigger: Lifetime,
+    executing: Lifetime,
+    nearest: SpanLifetime | None,
+) -> None:
+    """The same, where a span of the application has been made current."""
+    boundary = child.type.boundary
+    if nearest is not None and not boundary:
+        boundary = nearest.type.container or (
+            child.type is TIMER_HANDLE and _rearmed(child, nearest)
+        )
+    if boundary:
+        child.link = nearest or child.link
+        child.links = [(user, USER_SPAN if user.goes_on else ENDED_USER_SPAN)]
+    elif user.leads:
+        child.parent, child.link = user, None
+        user.children += 1
+        if nearest is not None and trigger is not executing:
+            child.links = [(nearest, TRIGGER)]
+    else:
+        if child.type is TASK and trigger.type in _RUN_LOOPS:
+            child.link = nearest or child.link
+        elif nearest is not None:
+            child.parent = nearest
+            nearest.children += 1
+        child.links = [(user, USER_SPAN if user.goes_on else ENDED_USER_SPAN)]
 
 
 def standing_for(
@@ -86,6 +152,9 @@ def keep_family(child: SpanLifetime) -> None:
     family = child.parent or child.link
     if isinstance(family, SpanLifetime):
         family.keep = True
+    for target, _ in child.links or ():
+        if isinstance(target, SpanLifetime):
+            target.keep = True
 
 
 def forget_family(child: SpanLifetime) -> None:
@@ -93,6 +162,7 @@ def forget_family(child: SpanLifetime) -> None:
 
     Else a chain, in which each triggers the next and ends, would keep all that came before."""
     _settle_family(child)
+    child.links = None
 
 
 def _settle_family(child: SpanLifetime) -> None:

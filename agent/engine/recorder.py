@@ -105,7 +105,7 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
     else:
         lifetime.code, lifetime.lasti = None, 0
     if span is not None:
-        adopt(span, trigger)
+        adopt(span, trigger, state.current)
     row.created += 1
     open_lifetimes[async_id] = lifetime
     return lifetime

@@ -1,9 +1,12 @@
 """Of which trace a kept lifetime's span is; segments, and how much a trace may hold.
 
-Only the sender thread runs this, one lifetime after the other as they come out of the ring.
+The sender thread runs this, one lifetime after the other as they come out of the ring; and
+`place_now` the threads of the program, which wait for nothing.
 
 - A lifetime is given its place (`Span`) when it, or a child of it, comes out: children end first.
   The place of an open parent is fixed by its first child, and used when it ends.
+- It is given one at once when the program asks for the context of its span, which from then on is
+  what it is; so it will be exported, however full its trace and however short it is.
 - A lifetime that stays open is cut into segments: each but the first roots a new trace, linked to
   the one before, so every parent appears in time.
 - A trace has at most `max_spans` spans, and as many failures again; what comes after that is
@@ -46,7 +49,8 @@ class Tracer:
         span = _span_of(lifetime)
         span.consumer = parent is not None and _outlived(lifetime, parent)
         span.out = True
-        lifetime.link = _link_of(lifetime)
+        lifetime.link, lifetime.links = _link_of(lifetime), _links_of(lifetime)
+        lifetime.spliced = None
         # Whoever is triggered by it later needs its span, and must not keep its ancestors.
         lifetime.parent = None
         if lifetime.segments is not None:
@@ -79,7 +83,7 @@ class Tracer:
         span.out = True
         record = lifetime.copy()
         lifetime.events = None
-        record.link = _link_of(lifetime)
+        record.link, record.links = _link_of(lifetime), _links_of(lifetime)
         record.run = run = lifetime.run + _running_since(lifetime, now)
         segments = lifetime.segments
         if segments is None:
@@ -90,7 +94,7 @@ class Tracer:
         lifetime.keep = True
         lifetime.span = Span(Trace(lifetime), lifetime.async_id, span.segment + 1, None)
         lifetime.span.trace.spans = 1
-        lifetime.link = span
+        lifetime.link, lifetime.links = span, None
         segments.start = now
         segments.run, segments.ready, segments.steps = run, lifetime.ready, lifetime.steps
         segments.spans = [*segments.spans[1 - _SEGMENTS_KEPT :], (now, lifetime.span)]
@@ -121,26 +125,50 @@ class Tracer:
         total[1] += lifetime.ended - lifetime.created
 
 
-def _span_of(lifetime: SpanLifetime) -> Span:
+def place_now(lifetime: SpanLifetime) -> Span | None:
+    """The place of a lifetime, in a thread of the program's, which has just asked for the context
+    of its span; None if it has ended, and will not be exported.
+
+    The lifetime is kept."""
+    return _span_of(lifetime, 1) if _is_certain(lifetime, 1) else None
+
+
+def _span_of(lifetime: SpanLifetime, moments: int = _MOMENTS) -> Span:
     """The place of a lifetime; its ancestors that have none yet are placed first."""
     unplaced: list[SpanLifetime] = []
     link: SpanLifetime | None = lifetime
     while link is not None and link.span is None:
         unplaced.append(link)
-        link = _settled(link.parent)
+        link = _settled(link.parent, moments)
     parent = None if link is None else _span_at(link, unplaced[-1] if unplaced else lifetime)
     for child in reversed(unplaced):
-        parent = child.span = _new_span(child, parent)
+        parent = _give(child, _new_span(child, parent))
     assert lifetime.span is not None
     return lifetime.span
 
 
-def _settled(ancestor: SpanLifetime | None) -> SpanLifetime | None:
+_given: dict[int, Span] = {}
+"""Id of a lifetime -> its place, while it is being given one."""
+
+
+def _give(lifetime: SpanLifetime, span: Span) -> Span:
+    """Give a lifetime its place, if another thread does not at this moment; the one it has then.
+
+    Both take what the dictionary says, which takes the first."""
+    span = _given.setdefault(lifetime.async_id, span)
+    if lifetime.span is None:
+        lifetime.span = span
+    _given.pop(lifetime.async_id, None)
+    return lifetime.span
+
+
+def _settled(ancestor: SpanLifetime | None, moments: int = _MOMENTS) -> SpanLifetime | None:
     """The first from here upwards that is certain to be exported."""
     while True:
         ancestor, _ = standing_for(ancestor)
-        if ancestor is None or _is_certain(ancestor):
+        if ancestor is None or _is_certain(ancestor, moments):
             return ancestor
+        ancestor = ancestor.parent
 
 
 def _settled_link(target: SpanLifetime | None) -> SpanLifetime | None:
@@ -152,18 +180,21 @@ def _settled_link(target: SpanLifetime | None) -> SpanLifetime | None:
             return target
 
 
-def _is_certain(ancestor: SpanLifetime) -> bool:
+def _is_certain(ancestor: SpanLifetime, moments: int = _MOMENTS) -> bool:
     """Whether it will be exported, or has been; what says no will be passed over from now on.
 
     An open one is told to be; one that is ending at this very moment, in another thread, has either
     heard it or is about to say that it was dropped.  One that is forgotten, because a fork or a
-    detach came between, will never say anything."""
+    detach came between, will never say anything.  Who has but one moment does not wait for it, and
+    leaves it to others to pass it over."""
     ancestor.keep = True
-    for _ in range(_MOMENTS):
+    for moment in range(moments):
         if ancestor.fate is not None or ancestor.async_id in open_lifetimes:
             return ancestor.fate is not DROPPED
-        sleep(0.0001)
-    ancestor.fate = DROPPED
+        if moment + 1 < moments:
+            sleep(0.0001)
+    if moments == _MOMENTS:
+        ancestor.fate = DROPPED
     return False
 
 
@@ -174,8 +205,11 @@ def _outlived(child: SpanLifetime, parent: SpanLifetime) -> bool:
 def _new_span(child: SpanLifetime, parent: Span | None) -> Span:
     if parent is None or parent.depth >= MAX_DEPTH:
         return _root_span(child, parent)
-    parent.trace.spans += 1
-    return Span(parent.trace, child.async_id, 0, parent)
+    trace = parent.trace
+    trace.spans += 1
+    if trace.remote is not None and trace.identity is None and trace.root is None:
+        trace.root = child
+    return Span(trace, child.async_id, 0, parent)
 
 
 def _root_span(child: SpanLifetime, link: Span | None) -> Span:
@@ -210,7 +244,10 @@ def _span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
 
 def _link_of(lifetime: SpanLifetime) -> Span | None:
     """The span that a root is linked to; what it was linked to is kept and placed for that."""
-    target = lifetime.link
+    return _link_to(lifetime.link, lifetime)
+
+
+def _link_to(target: SpanLifetime | Span | None, lifetime: SpanLifetime) -> Span | None:
     if not isinstance(target, SpanLifetime):
         return target
     target = _settled_link(target)
@@ -218,6 +255,18 @@ def _link_of(lifetime: SpanLifetime) -> Span | None:
         return None
     _span_of(target)
     return _span_at(target, lifetime)
+
+
+def _links_of(lifetime: SpanLifetime) -> list[tuple[SpanLifetime | Span, str]] | None:
+    """The same of its other links."""
+    if lifetime.links is None:
+        return None
+    found: list[tuple[SpanLifetime | Span, str]] = []
+    for target, reason in lifetime.links:
+        place = _link_to(target, lifetime)
+        if place is not None:
+            found.append((place, reason))
+    return found or None
 
 
 def _running_since(lifetime: SpanLifetime, now: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 from configured import settings
 from launching import Launcher
 from lives import Lives
+from whence.exporters import identity
 from whence.exporters.identity import SpanIds
 from whence.exporters.spans import SpanMaker
 
@@ -30,10 +31,19 @@ def test_two_processes_have_different_ids() -> None:
 
 
 def test_the_one_input_that_would_be_0_is_not() -> None:
-    """0 is no valid id; the mix is a bijection, so one input has it."""
-    seed = -5 * 0x9E3779B97F4A7C15
-    assert SpanIds(seed).of(5, 0) == 1 << 56
-    assert SpanIds(seed).raw(5, 0) == 1
+    """0 is no valid id."""
+    ids = SpanIds()
+    ids.low[5] = ids.high[0]
+    assert ids.raw(5, 0) == 1
+    assert ids.of(5, 0) == 1 << 56
+
+
+def test_ids_stay_the_same_beyond_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_MAX_KNOWN", 4)
+    ids = SpanIds()
+    before = [ids.of(async_id, 0) for async_id in range(0, 50_000, 5000)]
+    assert [ids.of(async_id, 0) for async_id in range(0, 50_000, 5000)] == before
+    assert len(ids.high) <= 4
 
 
 def test_ids_look_random_to_a_sampler_by_ratio() -> None:
