@@ -182,7 +182,7 @@ def _resource_of_environment() -> Resource:
             TELEMETRY_SDK_VERSION: SDK_VERSION,
             "telemetry.distro.name": "whence",
             "telemetry.distro.version": VERSION,
-            SERVICE_INSTANCE_ID: str(uuid4()),
+            SERVICE_INSTANCE_ID: _instance_id(),
             PROCESS_PID: os.getpid(),
         }
     )
@@ -192,6 +192,14 @@ def _resource_of_environment() -> Resource:
         except Exception as error:
             warn(f"{type(detector).__name__} found no resource ({error!r})")
     return resource.merge(OTELResourceDetector().detect())
+
+
+_instance_ids: dict[int, str] = {}
+
+
+def _instance_id() -> str:
+    """One for each process, whoever asks first: spans and metrics are of the same instance."""
+    return _instance_ids.setdefault(os.getpid(), str(uuid4()))
 
 
 def _detectors() -> list[Any]:

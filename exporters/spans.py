@@ -234,7 +234,10 @@ _makers: dict[tuple[int, int], tuple[Settings, SpanMaker]] = {}
 def span_maker(settings: Settings) -> SpanMaker:
     """The one of this process: several exporters give the same span the same ids."""
     key = (os.getpid(), id(settings))
-    if key not in _makers:
-        _makers.clear()
-        _makers[key] = (settings, SpanMaker(settings))
-    return _makers[key][1]
+    made = _makers.get(key)
+    if made is None:
+        for other in _makers.keys() - {key}:
+            _makers.pop(other, None)
+        # Spans and metrics may be asking at once, each in a thread.
+        made = _makers.setdefault(key, (settings, SpanMaker(settings)))
+    return made[1]
