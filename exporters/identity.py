@@ -21,7 +21,7 @@ from .kinds import kind_of
 from .provider import Provider
 
 _MASK = (1 << 64) - 1
-_SEGMENT_SHIFT = 48
+SEGMENT_SHIFT = 48
 ID_LOW_BITS = 10
 ID_LOW_MASK = (1 << ID_LOW_BITS) - 1
 _MAX_KNOWN = 10_000
@@ -45,7 +45,7 @@ class SpanIds:
     def raw(self, async_id: int, segment: int) -> int:
         """The id of one segment of one resource, as the number whose little-endian bytes it is:
         `struct` packs that together with the times, which protobuf wants in the same order."""
-        which = segment << _SEGMENT_SHIFT | async_id
+        which = segment << SEGMENT_SHIFT | async_id
         return self.low[which & ID_LOW_MASK] ^ self.high[which >> ID_LOW_BITS] or 1
 
     def of(self, async_id: int, segment: int) -> int:

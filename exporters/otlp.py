@@ -1,9 +1,11 @@
 """Spans to an OTLP receiver: Jaeger, a Collector, a vendor; over HTTP or gRPC."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Protocol
+
+from opentelemetry.sdk.resources import Resource
 
 from whence.config import Settings
 from whence.engine import SpanLifetime
@@ -11,13 +13,13 @@ from whence.exporting import ExportError, SpansRejected, Taken
 
 from .otlp_answers import rejected_in_json, rejected_in_protobuf
 from .otlp_json import JsonEncoder
-from .otlp_protobuf import SpanEncoder
-from .otlp_protobuf import requests as protobuf_requests
+from .otlp_protobuf import Surroundings
 from .otlp_settings import GRPC, HTTP_JSON, OtlpSettings
+from .otlp_templates import TemplateEncoder
 from .sending import SendError, explain
 from .spans import Span, SpanMaker, span_maker
 
-MOST_BYTES = 2 << 20
+MOST_BYTES = 1 << 20
 """Of a request, or so.  Collectors take 4 MiB over gRPC by default."""
 _SPANS_IN_JSON = 1000
 _NO_SPANS = {HTTP_JSON: b'{"resourceSpans":[]}'}
@@ -44,23 +46,23 @@ class OtlpExporter:
     label = "otlp"
 
     def __init__(self) -> None:
-        self._encoder = SpanEncoder()
         self._json_encoder = JsonEncoder()
+        self._known_resource: Resource | None = None
 
     def start(self, settings: Settings) -> None:
         """Read the settings and the OTEL_* variables.  Raises CannotExport."""
         self._otlp = OtlpSettings(settings, os.environ)
         self.label = f"the OTLP receiver at {self._otlp.shown}"
-        self._transport = _transport(self._otlp)
+        self._transport = transport_for(self._otlp)
         self._maker: SpanMaker = span_maker(settings)
+        self._encoder = TemplateEncoder(self._maker, MOST_BYTES)
 
     def export(self, batch: Sequence[SpanLifetime], timeout: float | None) -> Taken:
         """Send those that are sampled.  One attempt."""
-        spans = self._maker.spans_of(batch)
-        taken = Taken(0, len(batch) - len(spans))
+        taken = Taken(0)
         rejected, message = 0, ""
         deadline = None if timeout is None else monotonic() + timeout
-        for number, request in self._requests(spans):
+        for number, request in self._requests(batch, taken):
             within = self._within(deadline)
             if within <= 0:
                 raise ExportError(f"{self.label} was too slow for the end of the process", taken)
@@ -91,14 +93,29 @@ class OtlpExporter:
         """In a forked child."""
         self._transport.abandon()
 
-    def _requests(self, spans: list[Span]) -> Iterable[tuple[int, bytes]]:
-        resource = self._maker.resource
-        if self._otlp.protocol != HTTP_JSON:
-            yield from protobuf_requests(self._encoder, spans, resource, MOST_BYTES)
+    def _requests(self, batch: Sequence[SpanLifetime], taken: Taken) -> Iterator[tuple[int, bytes]]:
+        """The sampled spans as requests, with how many are in each."""
+        if self._otlp.protocol == HTTP_JSON:
+            spans = self._maker.spans_of(batch)
+            taken.unsampled = len(batch) - len(spans)
+            yield from self._requests_in_json(spans)
             return
+        runs = self._encoder.runs(batch)
+        for number, run in runs:
+            taken.unsampled = self._encoder.unsampled
+            yield number, self._surroundings().request(run)
+        taken.unsampled = self._encoder.unsampled
+
+    def _surroundings(self) -> Surroundings:
+        resource = self._maker.resource
+        if resource is not self._known_resource:
+            self._known_resource, self._known_surroundings = resource, Surroundings(resource)
+        return self._known_surroundings
+
+    def _requests_in_json(self, spans: list[Span]) -> Iterator[tuple[int, bytes]]:
         for start in range(0, len(spans), _SPANS_IN_JSON):
             some = spans[start : start + _SPANS_IN_JSON]
-            yield len(some), self._json_encoder.request(some, resource).encode()
+            yield len(some), self._json_encoder.request(some, self._maker.resource).encode()
 
     def _within(self, deadline: float | None) -> float:
         longest = self._otlp.timeout
@@ -110,7 +127,8 @@ class OtlpExporter:
         return rejected_in_protobuf(answer)
 
 
-def _transport(otlp: OtlpSettings) -> Transport:
+def transport_for(otlp: OtlpSettings) -> Transport:
+    """What takes requests where the settings say."""
     if otlp.protocol == GRPC:
         from .grpc_transport import GrpcTransport
 

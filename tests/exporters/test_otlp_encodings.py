@@ -17,11 +17,9 @@ from receivers import request_of_json
 from whence.engine import SpanLifetime
 from whence.exporters.otlp_fields import trace_state
 from whence.exporters.otlp_json import JsonEncoder
-from whence.exporters.otlp_protobuf import SpanEncoder, requests
+from whence.exporters.otlp_protobuf import SpanEncoder, Surroundings
 from whence.exporters.readable import readable
 from whence.exporters.spans import Span
-
-MANY = 10**9
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 int64 = st.integers(-(2**63), 2**63 - 1)
@@ -70,17 +68,20 @@ spans = st.builds(
 resources = st.builds(Resource, attributes, st.sampled_from(["", "https://schemas.test/1"]))
 
 
+def encoded_by_hand(some: list[Span], resource: Resource) -> bytes:
+    return Surroundings(resource).request(b"".join(map(SpanEncoder().span, some)))
+
+
 @examples(max_examples=50, deadline=None)
 @given(st.lists(spans, min_size=1, max_size=4), resources)
 def test_protobuf_is_what_the_sdk_would_send(some: list[Span], resource: Resource) -> None:
-    ((number, encoded),) = requests(SpanEncoder(), some, resource, MANY)
+    encoded = encoded_by_hand(some, resource)
     expected = encode_spans([readable(span, resource) for span in some])
     sent = [s for r in expected.resource_spans for p in r.scope_spans for s in p.spans]
     for span, encoded_span in zip(some, sent, strict=True):
         # The one thing that the SDK leaves out.
         for link, (context, _) in zip(encoded_span.links, span.links, strict=True):
             link.trace_state = trace_state(context)
-    assert number == len(some)
     assert ExportTraceServiceRequest.FromString(encoded) == expected
 
 
@@ -89,25 +90,8 @@ def test_protobuf_is_what_the_sdk_would_send(some: list[Span], resource: Resourc
 def test_json_says_the_same_as_protobuf(some: list[Span], resource: Resource) -> None:
     line = JsonEncoder().request(some, resource)
     assert "\n" not in line
-    ((_, encoded),) = requests(SpanEncoder(), some, resource, MANY)
+    encoded = encoded_by_hand(some, resource)
     assert request_of_json(line) == ExportTraceServiceRequest.FromString(encoded)
-
-
-@examples(max_examples=50, deadline=None)
-@given(st.lists(spans, min_size=1, max_size=20), st.integers(1, 2000))
-def test_a_batch_is_as_many_requests_as_its_size_asks_for(some: list[Span], most: int) -> None:
-    encoder, resource = SpanEncoder(), Resource({})
-    sizes = [len(encoder.span(span)) for span in some]
-    made = list(requests(encoder, some, resource, most))
-    parsed = [ExportTraceServiceRequest.FromString(encoded) for _, encoded in made]
-    numbers = [len(request.resource_spans[0].scope_spans[0].spans) for request in parsed]
-    assert numbers == [number for number, _ in made]
-    assert sum(numbers) == len(some)
-    start = 0
-    for number in numbers:
-        together = sum(sizes[start : start + number])
-        assert number == 1 or together <= most
-        start += number
 
 
 def span_with(**fields: Any) -> Span:
@@ -132,7 +116,7 @@ def span_with(**fields: Any) -> Span:
 def test_any_text_of_python_can_be_sent(text: str) -> None:
     span = span_with(name=text, attributes={"file": text}, error=("ValueError", text))
     resource = Resource({})
-    ((_, encoded),) = requests(SpanEncoder(), [span], resource, MANY)
+    encoded = encoded_by_hand([span], resource)
     (sent,) = ExportTraceServiceRequest.FromString(encoded).resource_spans[0].scope_spans[0].spans
     assert sent.name == text.encode(errors="replace").decode()
     assert request_of_json(JsonEncoder().request([span], resource)).resource_spans
@@ -149,7 +133,7 @@ def test_numbers_that_json_does_not_know_are_named(number: float) -> None:
 def test_json_is_what_protobuf_makes_of_it_but_for_the_ids() -> None:
     """64-bit numbers are strings, enums numbers, names in lowerCamelCase."""
     span = span_with(attributes={"n": 2**40}, links=[(SpanContext(3, 4, is_remote=True), {})])
-    ((_, encoded),) = requests(SpanEncoder(), [span], Resource({"service.name": "s"}), MANY)
+    encoded = encoded_by_hand([span], Resource({"service.name": "s"}))
     expected = json_format.MessageToDict(
         ExportTraceServiceRequest.FromString(encoded), use_integers_for_enums=True
     )
