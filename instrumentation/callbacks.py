@@ -35,13 +35,13 @@ def _registering(row: ResourceType, original: Callable[..., Any]) -> Callable[..
     """The method, with the one Handle that it builds known to be of this type."""
 
     @looks_like(original)
-    def register(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def register(*args: Any, **kwargs: Any) -> Any:
         state = local.state
-        callback = args[1] if len(args) > 1 else kwargs.get("callback")
+        callback = args[2] if len(args) > 2 else kwargs.get("callback")
         outer, making = state.making, MakingHandle(row, callback)
         state.making = making
         try:
-            return original(self, *args, **kwargs)
+            return original(*args, **kwargs)
         except BaseException as error:
             if making.made is not None:
                 # Built before the descriptor or signal was refused, and never to be used.
@@ -50,7 +50,7 @@ def _registering(row: ResourceType, original: Callable[..., Any]) -> Callable[..
             raise
         finally:
             state.making = outer
-            del self, args, kwargs, callback, making
+            del args, kwargs, callback, making
 
     return register
 

@@ -10,10 +10,10 @@ before it, in whichever order they are undone.
 
 import sys
 from collections.abc import Callable
-from functools import WRAPPER_ASSIGNMENTS
+from functools import WRAPPER_ASSIGNMENTS, cache
 from itertools import count
 from os.path import dirname
-from types import FunctionType, MethodDescriptorType
+from types import FunctionType, MethodDescriptorType, MethodType, WrapperDescriptorType
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -94,8 +94,9 @@ class Patches:
         if original is None:
             self.skipped[_place(owner, name)] = "absent"
             return
-        if isinstance(owner, type) and is_method(original) and not is_coroutine_function(original):
-            self.replace(owner, name, _method(wrapper, original, self._in_force))
+        if isinstance(owner, type) and is_method(original):
+            make = _async_method if is_coroutine_function(original) else _method
+            self.replace(owner, name, make(wrapper, original, self._in_force))
         else:
             from wrapt import FunctionWrapper
 
@@ -147,8 +148,10 @@ def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[.
     call = _unseen(wrapper, original, in_force)
 
     @looks_like(original)
-    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def method(self: Any = _ABSENT, /, *args: Any, **kwargs: Any) -> Any:
         try:
+            if self is _ABSENT:
+                return original(**kwargs)
             return call(original.__get__(self, type(self)), self, args, kwargs)
         except BaseException as error:
             leave_traceback(error)
@@ -157,6 +160,49 @@ def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[.
             del self, args, kwargs
 
     return method
+
+
+def _async_method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Any:
+    return _type_of_async_method()(original, _unseen(wrapper, original, in_force))
+
+
+@cache
+def _type_of_async_method() -> Any:
+    from wrapt import FunctionWrapper
+
+    class AsyncMethod(FunctionWrapper):  # type: ignore[misc]
+        """An async def in a class, for those that ask whether it is one.
+
+        Bound it is a method like any other, so that it can be compared, copied, pickled, and held
+        by a `weakref.WeakMethod`."""
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            return self if instance is None else MethodType(self, instance)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                original = self.__wrapped__
+                if not args:
+                    return original(**kwargs)
+                instance = args[0]
+                bound = original.__get__(instance, type(instance))
+                return self._self_wrapper(bound, instance, args[1:], kwargs)
+            except BaseException as error:
+                leave_traceback(error)
+                raise
+            finally:
+                del self, args, kwargs
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return self.__qualname__
+
+    return AsyncMethod
 
 
 def _unseen(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Wrapper:
@@ -243,7 +289,7 @@ def is_method(candidate: object) -> bool:
     """Whether an attribute of a class is a method that a function of ours may stand in for: one
     written in Python, C or Cython, or a wrapper that looks like one; not a test's mock."""
     return (
-        isinstance(candidate, FunctionType | MethodDescriptorType)
+        isinstance(candidate, FunctionType | MethodDescriptorType | WrapperDescriptorType)
         or type(candidate).__name__ == "cython_function_or_method"
     )
 

@@ -3,8 +3,11 @@
 `loop.create_future()` looks up `asyncio.futures.Future` when it is called, so the one name covers
 it and direct `Future()` alike, the program's own subclasses too.  Settling is seen where it
 happens: every way of settling a future of asyncio goes through these three methods.
+
+Arguments that asyncio refuses are passed on to asyncio, for it to say so in its own words.
 """
 
+import inspect
 from asyncio import AbstractEventLoop, futures
 from typing import Any
 
@@ -24,6 +27,8 @@ _stock_set_exception = _Stock.set_exception
 _stock_cancel = _Stock.cancel
 _stock_del = _Stock.__del__
 
+_ABSENT: Any = object()
+
 
 class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
     """asyncio.Future, seen."""
@@ -32,9 +37,12 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
     _stands_for = _Stock
     _lifetime: Lifetime
 
-    def __init__(self, *, loop: AbstractEventLoop | None = None) -> None:
+    def __init__(self, *wrong: Any, loop: AbstractEventLoop | None = None) -> None:
         try:
-            _stock_init(self, loop=loop)
+            if wrong:
+                _stock_init(self, *wrong, **({} if loop is None else {"loop": loop}))
+            else:
+                _stock_init(self, loop=loop)
         except BaseException as error:
             _leave_traceback(error)
             raise
@@ -56,29 +64,45 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
         if listeners.init is not None:
             emit_init(state, listeners.init, lifetime, self)
 
-    def set_result(self, result: object, /) -> None:
+    def set_result(self, result: object = _ABSENT, /, *wrong: Any) -> None:
         """Mark the future done and set its result."""
         try:
-            _stock_set_result(self, result)
+            if result is _ABSENT:
+                _stock_set_result(self)
+            elif wrong:
+                _stock_set_result(self, result, *wrong)
+            else:
+                _stock_set_result(self, result)
         except BaseException as error:
             _leave_traceback(error)
             raise
         if self._lifetime.open:
             _settled(self, self._lifetime, DONE)
 
-    def set_exception(self, exception: Any, /) -> None:
+    def set_exception(self, exception: Any = _ABSENT, /, *wrong: Any) -> None:
         """Mark the future done and set an exception."""
         try:
-            _stock_set_exception(self, exception)
+            if exception is _ABSENT:
+                _stock_set_exception(self)
+            elif wrong:
+                _stock_set_exception(self, exception, *wrong)
+            else:
+                _stock_set_exception(self, exception)
         except BaseException as error:
             _leave_traceback(error)
             raise
         if self._lifetime.open:
             _settled(self, self._lifetime, FAILED)
 
-    def cancel(self, msg: Any = None) -> bool:
+    def cancel(self, msg: Any = None, *wrong: Any) -> bool:
         """Cancel the future and schedule callbacks."""
-        cancelled: bool = _stock_cancel(self, msg=msg)
+        try:
+            cancelled: bool = (
+                _stock_cancel(self, msg, *wrong) if wrong else _stock_cancel(self, msg=msg)
+            )
+        except BaseException as error:
+            _leave_traceback(error)
+            raise
         if cancelled and self._lifetime.open:
             _settled(self, self._lifetime, CANCELLED)
         return cancelled
@@ -93,6 +117,23 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
 Future.__module__ = _Stock.__module__
 Future.__doc__ = _Stock.__doc__
 Future.__qualname__ = _Stock.__qualname__
+
+_SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+
+
+def _look_like_stock() -> None:
+    """Show the methods as asyncio's are documented."""
+    for name in ("__init__", "set_result", "set_exception", "cancel"):
+        method, stock = vars(Future)[name], getattr(_Stock, name)
+        method.__doc__ = stock.__doc__
+        if name == "__init__":
+            made = inspect.signature(_Stock)
+            method.__signature__ = made.replace(parameters=[_SELF, *made.parameters.values()])
+        else:
+            method.__signature__ = inspect.signature(stock)
+
+
+_look_like_stock()
 
 
 def _settled(future: Future, lifetime: Lifetime, outcome: str) -> None:

@@ -7,9 +7,10 @@ that were parked before the first hook was enabled.
 """
 
 import asyncio
+import inspect
 from asyncio import tasks
 from collections.abc import Callable
-from types import BuiltinFunctionType, CodeType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from . import sites
@@ -162,6 +163,16 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
 
 class _EagerStandIn(StandIn):
     """`asyncio.Task(...)`: gives the original's instances, seen from their first step on."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        # Else it would be that of `__call__`.
+        for owner in cls.__mro__:
+            init = vars(owner).get("__init__")
+            if type(init) is FunctionType:
+                signature = inspect.signature(init)
+                return signature.replace(parameters=[*signature.parameters.values()][1:])
+        return inspect.signature(_task_class)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         task_class = cls.__dict__.get("_stands_for", cls)
