@@ -1,30 +1,33 @@
 """`whence demo`: traces the shop for some seconds, as anybody would, and prints what was seen.
 
-The shop is a process of its own under `whence run`, which writes a file; the trees come out of
-that file.  What the agent itself says goes to stderr, as always.
+The shop is a process of its own under `whence run`, which writes a file and offers metrics; what is
+printed comes out of these.  What the agent itself says goes to stderr, as always.
 """
 
 import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from shlex import quote
-from shutil import get_terminal_size
-from statistics import median
+from socket import create_server
 from tempfile import mkstemp
 
-from whence.exporters.tree import WIDTH, Row, render, rows_of_request, trees_of
+from whence.options import TABLE
+
+from .numbers import Scraper, samples_of, table
+from .showing import print_background, print_requests, read_traces
 
 SHOP = Path(__file__).with_name("shop")
 COMPOSE = SHOP.parent.parent / "docker-compose.yml"
 """In a checkout."""
 COLLECTOR = "http://localhost:4318"
-JAEGER = "http://localhost:16686/search?service=shop"
+JAEGER = "http://localhost:16686/search?lookback=1h&service=shop"
+GRAFANA = "http://localhost:3000"
 
 _GRACE = 30.0
 """Seconds that the shop may take to open and close."""
@@ -85,17 +88,27 @@ def _demonstrate(seconds: float, load: int) -> None:
     # It stays: what the agent says at the end names it as a place to look.
     descriptor, file = mkstemp(prefix="whence-demo-", suffix=".jsonl")
     os.close(descriptor)
-    _run_shop(file, seconds, load, has_collector)
+    metrics = _run_shop(file, seconds, load, has_collector)
     print()
-    _print_trees(_requests(file))
+    traces = read_traces(file)
+    if not any(alike.is_of_requests for alike in traces):
+        raise Failed("expected spans of requests, but there are none")
+    print_requests(traces)
+    print_background(traces)
     print(_LEGEND)
+    if metrics:
+        print(
+            "The same in numbers, those too that became no spans (--metrics-port, for Prometheus):"
+        )
+        print(table(samples_of(metrics)) + "\n")
     print(f"What is wrong with the shop stands in {_as_typed_here(SHOP / '__init__.py')}.")
     print(f"All spans stand in {file}, as OTLP in JSON.")
     if has_collector:
-        print(f"The same spans went to {COLLECTOR}, as service shop; in Jaeger: {JAEGER}")
+        print(f"Traces and metrics went to {COLLECTOR}, as service shop:")
+        print(f"  Jaeger {JAEGER}\n  Grafana {GRAFANA}, if that is docker-compose.yml's")
     else:
-        print(f"To see the same in Jaeger ({JAEGER}):")
-        print(f"  {_start_of_jaeger()}\n  {command}")
+        print(f"To see the same in Jaeger ({JAEGER})\nand Grafana ({GRAFANA}):")
+        print(f"  {_start_of_containers()}\n  {command}")
 
 
 def takes_spans(endpoint: str) -> bool:
@@ -111,10 +124,16 @@ def takes_spans(endpoint: str) -> bool:
         connection.close()
 
 
-def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> None:
+def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> str:
+    """Gives the metrics as they were in the end, as text for Prometheus."""
     exports = ["--export", "file", "-o", file]
     if has_collector:
         exports += ["--export", "otlp", "--endpoint", COLLECTOR]
+    scraper = None
+    if find_spec("prometheus_client") is not None and _metrics_can_be_scraped():
+        port = _free_port()
+        exports += ["--metrics-port", str(port)]
+        scraper = Scraper(f"http://127.0.0.1:{port}/metrics")
     # The customers are what the shop is measured with, not what is measured.
     command = [sys.executable, "-P", "-m", "whence", "run", "--no-child", *exports]
     command += [os.path.join(os.curdir, SHOP.name)]
@@ -125,6 +144,18 @@ def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> None
         code = _wait(shop, seconds + _GRACE)
     if code != 0:
         raise Failed(f"expected the shop to close in peace, but it ended with code {code}")
+    return scraper.stop() if scraper is not None else ""
+
+
+def _metrics_can_be_scraped() -> bool:
+    (row,) = (row for row in TABLE if row.name == "metrics_port")
+    return not row.later(9464)
+
+
+def _free_port() -> int:
+    with create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -145,56 +176,9 @@ def _wait(shop: subprocess.Popen[bytes], timeout: float) -> int:
         raise Failed(f"expected the shop to be closed within {timeout:g} s; it was ended") from None
 
 
-def _requests(file: str) -> dict[str, list[list[Row]]]:
-    """The traces of requests by route; the slowest request and the slowest route first."""
-    lines = Path(file).read_text(encoding="utf-8").splitlines()
-    rows = [_shortened(row) for line in lines for row in rows_of_request(line)]
-    routes: dict[str, list[list[Row]]] = {}
-    for tree in trees_of(rows):
-        root = _root(tree)
-        if root.attributes.get("whence.type") == "Request":
-            routes.setdefault(root.name, []).append(tree)
-    if not routes:
-        raise Failed("expected spans of requests, but there are none")
-    for trees in routes.values():
-        trees.sort(key=lambda tree: -_root(tree).duration)
-    return dict(sorted(routes.items(), key=lambda route: -_root(route[1][0]).duration))
-
-
-def _root(tree: Iterable[Row]) -> Row:
-    return next((row for row in tree if not row.parent_id), next(iter(tree)))
-
-
-def _print_trees(routes: Mapping[str, Sequence[list[Row]]]) -> None:
-    for route, trees in routes.items():
-        typical = median(_root(tree).duration for tree in trees) / 1e6
-        _print_tree(f"The slowest of {len(trees)} {route}; typically {typical:.1f} ms", trees[0])
-        failed = next((tree for tree in trees if _root(tree).error), trees[0])
-        if failed is not trees[0]:
-            _print_tree(f"The slowest {route} that failed", failed)
-
-
-def _print_tree(heading: str, tree: Sequence[Row]) -> None:
-    columns, colour = WIDTH, False
-    if sys.stdout.isatty():
-        columns = get_terminal_size().columns
-        colour = not os.environ.get("NO_COLOR")
-    print(f"\x1b[1m{heading}\x1b[0m" if colour else heading)
-    print(render(tree, colour=colour, columns=columns) + "\n")
-
-
-def _shortened(row: Row) -> Row:
-    """With the name of its file as people say it: `shop/pages.py`."""
-    path = row.attributes.get("code.file.path")
-    if not path:
-        return row
-    short = os.path.join(*Path(path).parts[-2:])
-    return row._replace(attributes={**row.attributes, "code.file.path": short})
-
-
-def _start_of_jaeger() -> str:
+def _start_of_containers() -> str:
     if not COMPOSE.exists():
-        return "start Jaeger, or anything else that takes OTLP on port 4318"
+        return "start anything that takes OTLP on port 4318"
     file = _as_typed_here(COMPOSE)
     return "docker compose up -d" if file == COMPOSE.name else f"docker compose -f {file} up -d"
 

@@ -82,6 +82,21 @@ def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
     assert any(line.split()[:2] == ["open", "thread"] for line in where)
 
 
+def test_it_prints_what_the_shop_does_that_nobody_asked_for(launch: Launcher) -> None:
+    ended = launch(*launch.whence, "demo", "--seconds", "2")
+    assert ended.code == 0, ended
+    main, *below = tree("In the background: task run", ended.out)
+    assert re.fullmatch(r"shop/command\.py:\d+", main["site"])
+    kinds = {span["name"].lstrip("├└│─ ").split()[0] for span in below}
+    assert {"task", "timer", "thread", "process"} <= kinds
+    rings = re.search(r"^One of \d timer Market\._ring$", ended.out, re.MULTILINE)
+    assert rings is not None
+    ring, change, reprice = tree(rings[0], ended.out)
+    assert ring["name"] == "timer Market._ring"
+    assert change["name"].endswith("task Market._change_prices")
+    assert reprice["name"].endswith("executor Catalogue.reprice")
+
+
 def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
     ended = launch(*launch.whence, "demo", "--seconds", "1", cwd=CHECKOUT)
     compose, run = ended.out.splitlines()[-2:]
@@ -173,7 +188,7 @@ def test_a_collector_that_answers_gets_the_spans_too(
     assert demo.main(["--seconds", "1"]) == 0
     out, err = capfd.readouterr()
     assert slowest("GET /report", out)
-    assert f"The same spans went to {collector.endpoint}, as service shop" in out
+    assert f"Traces and metrics went to {collector.endpoint}, as service shop" in out
     assert f"otlp {collector.endpoint}" in err
     assert b"GET /report" in b"".join(collector.bodies)
 
