@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _settings: Settings | None = None
 _environment_asked = False
+_says_end: int | None = None
+"""The process that has a block printed at its end."""
 
 
 def attach(**config: object) -> None:
@@ -113,6 +115,7 @@ def _attach_quietly() -> None:
 
 
 def _attach_from_environment() -> None:
+    global _says_end
     environ = os.environ
     chosen = resolve(environ=environ)
     # An agent that nobody in the program asked for never ends somebody's server.
@@ -121,7 +124,8 @@ def _attach_from_environment() -> None:
     speaks = not chosen.quiet and (environment.is_run_process(environ) or chosen.verbose)
     if speaks and chosen.on_exit != "none":
         # Registered before the pipeline, so that it runs after the last span is sent.
-        atexit.register(_say_end, os.getpid())
+        _says_end = os.getpid()
+        atexit.register(_say_end, _says_end)
     _start(chosen)
     if not by_run:
         for label in chosen.without_effect():
@@ -142,6 +146,13 @@ def _start(chosen: Settings) -> None:
     _settings = chosen
     recording.start(chosen)
     pipeline.start(chosen)
+
+
+def end_of_process() -> None:
+    """What is done at exit, for a process that is about to end without its exit handlers."""
+    pipeline.stop()
+    if _says_end is not None:
+        _say_end(_says_end)
 
 
 def _say_end(pid: int) -> None:

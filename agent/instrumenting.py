@@ -28,6 +28,7 @@ INSTRUMENTATIONS = {
         "loops",
         "uvloop_import",
         "foreign_loops",
+        "deadly_signals",
     ),
     "concurrent.futures.thread": ("executors",),
     "concurrent.futures.process": ("process_pools",),
