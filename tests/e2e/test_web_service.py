@@ -1,20 +1,17 @@
 """An aiohttp server under `whence run`, asked by customers who keep their connections."""
 
-import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from drawing import check_drawing, names_in
-from launching import Finished
 from seen import SeenSpan
+from services import CALLER, Service
 from tracing import Tracing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal")
@@ -43,41 +40,6 @@ EVERYTHING = f"""
     GET  SERVER <- task RequestHandler.start
 """
 
-CALLER = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
-"""Trace and span of another service."""
-
-
-class Service:
-    """The program web.py, from its start to its end."""
-
-    def __init__(self, traced: Tracing, *options: str, loop: str = "asyncio") -> None:
-        self._traced = traced
-        command = traced.words("web", *options)
-        self._process = traced.launch.start(*command, env=traced.env(loop))
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline()
-        assert first, self._process.communicate()
-        self._port = int(first)
-
-    def get(self, connection: HTTPConnection, path: str, **headers: str) -> int:
-        """Ask for a page; the status of the answer."""
-        connection.request("GET", path, headers=headers)
-        with connection.getresponse() as answer:
-            answer.read()
-        return answer.status
-
-    @contextmanager
-    def connection(self) -> Iterator[HTTPConnection]:
-        """A connection that is kept from request to request."""
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
-            yield connection
-
-    def spans(self, *, remote: Mapping[str, str] = {}) -> list[SeenSpan]:
-        """End it; its spans, which are as the rules say."""
-        self._process.send_signal(signal.SIGTERM)
-        out, err = self._process.communicate(timeout=60)
-        return self._traced.checked(Finished(self._process.returncode, out, err), remote=remote)
-
 
 def shop(service: Service) -> None:
     """What a customer asks for over one connection."""
@@ -102,21 +64,43 @@ def named(spans: Iterable[SeenSpan], name: str) -> list[SeenSpan]:
     return [span for span in spans if span.name == name]
 
 
-def test_each_request_on_a_kept_connection_is_a_trace(traced: Tracing) -> None:
-    service = Service(traced, "--min-duration", "0")
+LOOPS = [
+    "asyncio",
+    pytest.param(
+        "uvloop",
+        marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="not made for this system"),
+    ),
+]
+both_loops = pytest.mark.parametrize("loop", LOOPS)
+
+
+@both_loops
+def test_each_request_on_a_kept_connection_is_a_trace(traced: Tracing, loop: str) -> None:
+    service = Service(traced, "web", "--min-duration", "0", loop=loop)
     be_visited(service)
     check_drawing(service.spans(), EVERYTHING)
 
 
-@pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not made for this system")
-def test_on_uvloop_each_request_is_a_trace_as_well(traced: Tracing) -> None:
-    service = Service(traced, "--min-duration", "0", loop="uvloop")
-    be_visited(service)
-    check_drawing(service.spans(), EVERYTHING)
+@both_loops
+def test_requests_that_are_sent_together_are_a_trace_each(traced: Tracing, loop: str) -> None:
+    service = Service(traced, "web", "--min-duration", "0", loop=loop)
+    assert service.get_together(*["/slow"] * 5) == 5
+    check_drawing(
+        service.spans(),
+        """
+        task main
+        server  closed <- task main
+        signal  closed <- task main
+        accept  closed <- server
+        task RequestHandler.start  <- accept
+        5 x GET /slow  SERVER <- task RequestHandler.start
+            timer sleep
+        """,
+    )
 
 
 def test_what_is_left_of_requests_without_the_short_ones_is_in_its_place(traced: Tracing) -> None:
-    service = Service(traced)
+    service = Service(traced, "web")
     be_visited(service)
     spans = service.spans()
     everything = names_in(EVERYTHING)
@@ -126,7 +110,7 @@ def test_what_is_left_of_requests_without_the_short_ones_is_in_its_place(traced:
 
 
 def test_a_request_says_what_was_asked_and_who_answered(traced: Tracing) -> None:
-    service = Service(traced)
+    service = Service(traced, "web")
     with service.connection() as connection:
         service.get(connection, "/items/oolong?size=2")
         service.get(connection, "/broken")
@@ -157,7 +141,7 @@ def test_a_request_says_what_was_asked_and_who_answered(traced: Tracing) -> None
 
 def test_a_request_that_another_service_sent_continues_its_trace(traced: Tracing) -> None:
     trace_id, span_id = CALLER
-    service = Service(traced)
+    service = Service(traced, "web")
     with service.connection() as connection:
         sent = {"traceparent": f"00-{trace_id}-{span_id}-01", "tracestate": "shop=tea"}
         assert service.get(connection, "/slow", **sent) == 200
@@ -172,7 +156,7 @@ def test_a_request_that_another_service_sent_continues_its_trace(traced: Tracing
 
 def test_what_another_service_does_not_sample_is_not_sent(traced: Tracing) -> None:
     trace_id, span_id = CALLER
-    service = Service(traced)
+    service = Service(traced, "web")
     with service.connection() as connection:
         unsampled = f"00-{trace_id}-{span_id}-00"
         assert service.get(connection, "/slow", traceparent=unsampled) == 200
