@@ -28,7 +28,7 @@ class Alike(NamedTuple):
 def read_traces(file: str) -> list[Alike]:
     """The traces in the file by name, what was slowest first."""
     lines = Path(file).read_text(encoding="utf-8").splitlines()
-    rows = [_shortened(row) for line in lines for row in rows_of_request(line)]
+    rows = _readable([row for line in lines for row in rows_of_request(line)])
     names: dict[str, list[Tree]] = {}
     for tree in trees_of(rows):
         names.setdefault(_root(tree).name, []).append(tree)
@@ -76,10 +76,16 @@ def _lines(heading: str, tree: Sequence[Row]) -> Iterator[str]:
     yield ""
 
 
-def _shortened(row: Row) -> Row:
-    """With the name of its file as people say it: `shop/pages.py`."""
-    path = row.attributes.get("code.file.path")
-    if not path:
-        return row
-    short = os.path.join(*Path(path).parts[-2:])
-    return row._replace(attributes={**row.attributes, "code.file.path": short})
+def _readable(rows: Sequence[Row]) -> Iterator[Row]:
+    """With files as people say them, `shop/pages.py`, and with the name of what delayed a row,
+    which is of another trace."""
+    names = {row.attributes.get("whence.async_id"): row.name for row in rows}
+    for row in rows:
+        attributes = dict(row.attributes)
+        path = attributes.get("code.file.path")
+        if path:
+            attributes["code.file.path"] = os.path.join(*Path(path).parts[-2:])
+        by = attributes.get("whence.delayed.by")
+        if by in names:
+            attributes["whence.delayed.by"] = names[by]
+        yield row._replace(attributes=attributes)

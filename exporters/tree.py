@@ -27,6 +27,7 @@ _MAX_DETAIL = 200
 
 _RED, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
+_BLOCKED = "whence.blocked"
 _TIMES = ("whence.run_time", "whence.ready_time", "whence.wait_time")
 
 _Counted = tuple[int, str, float]
@@ -44,6 +45,8 @@ class Row(NamedTuple):
     end: int
     attributes: Mapping[str, Any]
     error: str
+    blocks: Sequence[Mapping[str, Any]] = ()
+    """The attributes of its events `whence.blocked`."""
 
     @property
     def duration(self) -> int:
@@ -62,6 +65,7 @@ def row_of_span(span: Span) -> Row:
         span.end,
         span.attributes,
         span.status_text,
+        tuple(attributes for name, _, attributes in span.events if name == _BLOCKED),
     )
 
 
@@ -121,9 +125,14 @@ def _row_of_json(span: Mapping[str, Any]) -> Row:
         span.get("name", ""),
         int(span.get("startTimeUnixNano", 0)),
         int(span.get("endTimeUnixNano", 0)),
-        {item["key"]: _plain(item["value"]) for item in span.get("attributes", ())},
+        _attributes(span),
         status.get("message", "error") if status.get("code") == 2 else "",
+        tuple(_attributes(it) for it in span.get("events", ()) if it.get("name") == _BLOCKED),
     )
+
+
+def _attributes(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {pair["key"]: _plain(pair["value"]) for pair in item.get("attributes", ())}
 
 
 def _plain(value: Mapping[str, Any]) -> Any:
@@ -192,6 +201,11 @@ def _line(row: Row, lead: str, below: str) -> _Line:
     parts = (row.attributes.get(key) for key in _TIMES)
     times = (_duration(total, total), *(_duration(part, total) for part in parts))
     what, paint = _what(row)
+    delay = row.attributes.get("whence.delayed.time")
+    if delay is not None:
+        by = row.attributes.get("whence.delayed.by")
+        what = "; ".join([*filter(None, [what]), f"delayed {_duration(delay, delay)} by {by}"])
+        paint = paint or _YELLOW
     return _Line(lead, _one_line(row.name), times, _where(row.attributes), what, paint, below)
 
 
@@ -203,7 +217,22 @@ def _what(row: Row) -> tuple[str, str]:
         what, paint = f"failed {row.error}", _RED
     if row.attributes.get("whence.segment"):
         what = f"segment {row.attributes['whence.segment'] + 1} {what}".rstrip()
+    if row.blocks:
+        what = "; ".join([*filter(None, [what]), *map(_block, row.blocks)])
+        paint = _RED
     return _one_line(what), paint
+
+
+def _block(attributes: Mapping[str, Any]) -> str:
+    """A step that held the loop: for how long, in which line, and how many waited for it."""
+    time = attributes.get("whence.blocked.time")
+    text = f"blocked the loop for {_duration(time, 1)}"
+    where = _where(attributes)
+    if where:
+        text += f" in {attributes.get('code.function.name', '?')} {where}"
+    if attributes.get("whence.delayed.number"):
+        text += f", delayed {attributes['whence.delayed.number']}"
+    return text
 
 
 def _text(line: _Line, width: int, columns: int, colour: bool) -> Iterable[str]:

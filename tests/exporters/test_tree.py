@@ -29,6 +29,7 @@ def row(
     error: str = "",
     trace: str = "t",
     more: Mapping[str, Any] = {},
+    blocks: tuple[Mapping[str, Any], ...] = (),
 ) -> Row:
     """A span; times in milliseconds."""
     attributes = {**more, "whence.outcome": outcome, "whence.run_time": run / 1e3}
@@ -39,7 +40,8 @@ def row(
     begin = int(start * MS)
     end = begin + int((total or run + ready + wait) * MS)
     parent_id = "" if parent is None else parent.span_id
-    return Row(trace, f"s{next(_ids)}", parent_id, name, begin, end, attributes, error)
+    own_id = f"s{next(_ids)}"
+    return Row(trace, own_id, parent_id, name, begin, end, attributes, error, blocks)
 
 
 def looks_like(rows: list[Row], text: str, columns: int = 100) -> None:
@@ -202,6 +204,51 @@ def test_a_later_segment_of_a_long_life_says_which() -> None:
     )
 
 
+def test_a_step_that_blocked_says_where_and_what_it_delayed_by_whom() -> None:
+    block = {
+        "whence.blocked.time": 0.1504,
+        "code.file.path": "/srv/shop/pages.py",
+        "code.line.number": 104,
+        "code.function.name": "_typeset",
+        "whence.delayed.number": 3,
+    }
+    report = row("GET /report", run=151, blocks=(block,), more={"whence.async_id": 7})
+    delayed = {"whence.delayed.by": 7, "whence.delayed.time": 0.14}
+    items = row("GET /items/{id}", start=1, ready=140, wait=5, trace="u", more=delayed)
+    looks_like(
+        [report],
+        """
+        GET /report 151.0 ms 151.0 ms        -        -
+           blocked the loop for 150.4 ms in _typeset shop/pages.py:104, delayed 3
+        """,
+        columns=80,
+    )
+    looks_like(
+        [items],
+        "GET /items/{id} 145.0 ms        - 140.0 ms   5.0 ms  delayed 140.0 ms by 7",
+    )
+
+
+def test_a_block_that_nobody_saw_happen_has_no_line() -> None:
+    failed = row("task x", run=150, error="ValueError", blocks=({"whence.blocked.time": 0.15},))
+    looks_like(
+        [failed],
+        """
+        task x 150.0 ms 150.0 ms        -        -  failed ValueError; blocked the loop for 150.0 ms
+        """,
+        columns=120,
+    )
+
+
+def test_timers_that_were_delayed_are_still_alike() -> None:
+    task = row("task x", wait=100)
+    more = {"whence.delayed.by": 7, "whence.delayed.time": 0.002}
+    sleeps = [row("timer sleep", task, start=n, total=n + 1, more=more) for n in range(5)]
+    lines = render([task, *sleeps]).splitlines()
+    assert [line.split("  ")[0] for line in lines[2:]] == ["├─ + 4 timer sleep", "└─ timer sleep"]
+    assert lines[-1].endswith("delayed 2.0 ms by 7")
+
+
 def test_nothing_that_the_program_named_commands_the_terminal() -> None:
     shown = render([row("task\x1b[2J\nx", run=1, error="ValueError: \x07\x1b]0;title\x07")])
     assert all(c.isprintable() or c == "\n" for c in shown)
@@ -232,9 +279,12 @@ def test_a_line_of_a_file_reads_as_the_rows_that_were_written() -> None:
             {"key": "whence.async_id", "value": {"intValue": "7"}},
             {"key": "whence.run_time", "value": {"doubleValue": 0.5}},
             {"key": "names", "value": {"arrayValue": {"values": [{"stringValue": "a"}]}}}]},
-        {"traceId": "aa", "spanId": "cc", "name": "root", "status": {}}]}]}]}"""
+        {"traceId": "aa", "spanId": "cc", "name": "root", "status": {}, "events": [
+            {"name": "other"},
+            {"name": "whence.blocked", "attributes": [
+                {"key": "whence.blocked.time", "value": {"doubleValue": 0.2}}]}]}]}]}]}"""
     attributes = {"whence.async_id": 7, "whence.run_time": 0.5, "names": ["a"]}
     assert rows_of_request(line) == [
         Row("aa", "bb", "cc", "task x", 1000, 5000, attributes, "ValueError: no"),
-        Row("aa", "cc", "", "root", 0, 0, {}, ""),
+        Row("aa", "cc", "", "root", 0, 0, {}, "", ({"whence.blocked.time": 0.2},)),
     ]
