@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from .engine import Site, SpanLifetime, site
+from .engine import OPEN, Site, SpanLifetime, site
 from .naming import span_name
 
 _PRIVATE = ("kind", "carrier")
@@ -119,8 +119,8 @@ class Trace:
         self.spans = spans
         """All of them, the root too, in order of creation."""
         self.is_complete = is_complete
-        """False if something was still open when the process ended or the trace had waited for too
-        long, or if this is what came afterwards."""
+        """False if something in it was still open, at the end of the process or after a segment's
+        length, or if a part is missing: what comes late is a trace without its root."""
 
     @property
     def start(self) -> float:
@@ -141,7 +141,7 @@ class Trace:
         return f"<Trace {self.root.name}, {len(self.spans)} spans>"
 
 
-def trace_of(records: Sequence[SpanLifetime], is_complete: bool) -> Trace:
+def trace_of(records: Sequence[SpanLifetime], has_all: bool) -> Trace:
     """The trace of these lifetimes, of which there is at least one; each has its place."""
     epoch = time_ns() - monotonic_ns()
     spans: dict[tuple[int, int], Span] = {}
@@ -159,9 +159,8 @@ def trace_of(records: Sequence[SpanLifetime], is_complete: bool) -> Trace:
         elif above is None:
             root = span
     all_of_it = list(spans.values())
-    if root is None:
-        root, is_complete = all_of_it[0], False
-    return Trace(root, all_of_it, is_complete)
+    ended = all(span.outcome != OPEN for span in all_of_it)
+    return Trace(root or all_of_it[0], all_of_it, has_all and root is not None and ended)
 
 
 def _span_of(record: SpanLifetime, epoch: int) -> Span:

@@ -80,13 +80,17 @@ class Gathering:
 
         What is ending at the moment of one look is neither open nor in the ring; it has come out by
         the next.  So a trace is finished when two looks find the same."""
+        if not self.listeners:
+            self._trees.clear()
+            self._held = 0
+            return
         whole = {trace: tree for trace, tree in self._trees.items() if tree.has_all(trace)}
         still_open = _open_in(whole)
         for trace, tree in whole.items():
             if trace in still_open:
                 tree.seen = 0
             elif tree.seen == len(tree.records):
-                self._hand_over(trace, is_complete=True)
+                self._hand_over(trace, has_all=True)
             else:
                 tree.seen = len(tree.records)
         self._hand_over_old_ones()
@@ -99,24 +103,19 @@ class Gathering:
         for trace, tree in list(self._trees.items()):
             self._hand_over(trace, tree.has_all(trace) and trace not in still_open)
 
-    def forget(self) -> None:
-        """Hand over nothing of what is held: nobody listens any more."""
-        self._trees.clear()
-        self._held = 0
-
     def _hand_over_old_ones(self) -> None:
         too_old = monotonic() - self._longest
         # The first of them is the one of which something came out first.
         for trace, tree in list(self._trees.items()):
             if tree.since > too_old and self._held <= MOST_HELD:
                 return
-            self._hand_over(trace, is_complete=False)
+            self._hand_over(trace, has_all=False)
 
-    def _hand_over(self, trace: Trace, is_complete: bool) -> None:
+    def _hand_over(self, trace: Trace, has_all: bool) -> None:
         records = self._trees.pop(trace).records
         self._held -= len(records)
         for listener in self.listeners:
-            listener.put(records, is_complete)
+            listener.put(records, has_all)
 
 
 def _open_in(trees: "Mapping[Trace, _Tree]") -> set[Trace]:
@@ -138,19 +137,19 @@ def _open_in(trees: "Mapping[Trace, _Tree]") -> set[Trace]:
 
 def _trace_of(lifetime: RecordedLifetime) -> Trace | None:
     """The trace that an open lifetime is in, or what its callback will trigger."""
-    created = lifetime.created
-    ancestor: SpanLifetime | None
     if lifetime.transparent or not isinstance(lifetime, SpanLifetime):
         if not lifetime.type.once:
             # It may never do anything more, such as a future that nobody settles.
             return None
-        ancestor = lifetime.parent
-    else:
-        ancestor = lifetime
-    while ancestor is not None:
+    elif lifetime.span is not None:
+        return lifetime.span.trace
+    child = lifetime
+    while True:
+        ancestor, _ = standing_for(child.parent)
+        if ancestor is None:
+            return None
+        if ancestor.segments is not None:
+            return ancestor.segments.at(child.created).trace
         if ancestor.span is not None:
-            segments = ancestor.segments
-            return (ancestor.span if segments is None else segments.at(created)).trace
-        created = ancestor.created
-        ancestor, _ = standing_for(ancestor.parent)
-    return None
+            return ancestor.span.trace
+        child = ancestor

@@ -74,13 +74,13 @@ class TraceListener:
         """Whether traces are waiting for the callback."""
         return bool(self._queue)
 
-    def put(self, records: "Sequence[SpanLifetime]", is_complete: bool) -> None:
+    def put(self, records: "Sequence[SpanLifetime]", has_all: bool) -> None:
         """Have the callback called with the trace of these lifetimes.  Never waits."""
         if self._put - self._given + len(records) > MOST_WAITING and self._queue:
             self._drop(1)
             return
         self._put += len(records)
-        self._queue.append((records, is_complete))
+        self._queue.append((records, has_all))
 
     def go_on(self) -> None:
         """Have a thread for what is waiting."""
@@ -112,10 +112,10 @@ class TraceListener:
 
     def _call_back(self) -> None:
         while self._queue and not self._stopped:
-            records, is_complete = self._queue.popleft()
+            records, has_all = self._queue.popleft()
             self._given += len(records)
             try:
-                self._callback(trace_of(records, is_complete))
+                self._callback(trace_of(records, has_all))
             except BaseException as error:
                 self._failed(error)
 

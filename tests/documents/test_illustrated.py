@@ -7,8 +7,19 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
+import whence
 from telling import run_followed, turns
-from whence import AsyncHook, AsyncResource, create_hook, execution_async_id, trigger_async_id
+from whence import (
+    AsyncHook,
+    AsyncResource,
+    Trace,
+    create_hook,
+    execution_async_id,
+    on_trace,
+    trigger_async_id,
+)
 
 HELLO = b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nhello qts"
 
@@ -120,6 +131,33 @@ def test_a_trace_with_spans_grouped_by_their_trigger() -> None:
         return async_id
 
     assert {root_of(async_id) for async_id in trace.spans} == {1}
+
+
+def test_the_emitters_trace_of_a_server_that_says_hello() -> None:
+    """on-async-hook itself, which whence has: "creates a trace", "groups resources based on their
+    triggerId", with start and end time; and with each trace whole, when it is finished."""
+    traces: list[Trace] = []
+    whence.attach(export="none", min_duration=0)
+    try:
+        with on_trace(traces.append):
+            assert asyncio.run(serve_one_request()) == HELLO
+    finally:
+        whence.detach()
+    by_root = {trace.root.name: trace for trace in traces}
+    assert by_root.keys() == {"task serve_one_request", "server", "accept", "task hello"}
+    assert all(trace.is_complete for trace in traces)
+    main = by_root["task serve_one_request"].root
+    assert [span.name for span in main.children] == ["connect"]
+    # A connection serves many requests, so each of its tasks is a trace of its own.
+    accepted, hello = by_root["accept"].root, by_root["task hello"].root
+    assert hello.trigger_async_id == accepted.async_id
+    assert accepted.trigger_async_id == by_root["server"].root.async_id
+    for trace in traces:
+        for span in trace.root.walk():
+            assert span.start <= span.end
+            assert span.run + span.ready + span.wait == pytest.approx(span.duration, abs=1e-6)
+            assert all(child.parent is span for child in span.children)
+            assert all(span.start <= child.start for child in span.children)
 
 
 def test_a_resource_of_ones_own_with_the_embedder_api() -> None:
