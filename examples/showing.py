@@ -2,11 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import get_terminal_size
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from whence.exporters.tree import WIDTH, Row, render, rows_of_request, trees_of
 
@@ -81,11 +81,14 @@ def _readable(rows: Sequence[Row]) -> Iterator[Row]:
     which is of another trace."""
     names = {row.attributes.get("whence.async_id"): row.name for row in rows}
     for row in rows:
-        attributes = dict(row.attributes)
-        path = attributes.get("code.file.path")
-        if path:
-            attributes["code.file.path"] = os.path.join(*Path(path).parts[-2:])
+        attributes = _with_short_path(row.attributes)
         by = attributes.get("whence.delayed.by")
         if by in names:
             attributes["whence.delayed.by"] = names[by]
-        yield row._replace(attributes=attributes)
+        yield row._replace(attributes=attributes, blocks=tuple(map(_with_short_path, row.blocks)))
+
+
+def _with_short_path(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    path = attributes.get("code.file.path")
+    short = {"code.file.path": os.path.join(*Path(path).parts[-2:])} if path else {}
+    return {**attributes, **short}
