@@ -5,8 +5,8 @@ Start-up path of every attached process: imports nothing heavy.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from collections.abc import Sequence
+    from typing import Any, Protocol
 
     from .config import Settings
     from .engine import SpanLifetime
@@ -75,20 +75,20 @@ def load_exporter(name: str) -> "Exporter":
     OpenTelemetry's SDK.
     """
     if name in EXPORTERS:
-        exporter: Exporter = _load(EXPORTERS[name])()
+        exporter: Exporter = load(EXPORTERS[name])()
         return exporter
     from importlib.metadata import entry_points
 
     for entry_point in entry_points(group="whence.exporters", name=name):
         other: Exporter = entry_point.load()()
         return other
-    foreign: Exporter = _load(FOREIGN)(name)
+    foreign: Exporter = load(FOREIGN)(name)
     return foreign
 
 
-def _load(place: str) -> "Callable[..., Exporter]":
+def load(place: str) -> "Any":
+    """What `module:name` stands for."""
     from importlib import import_module
 
     module, _, attribute = place.partition(":")
-    found: Callable[..., Exporter] = getattr(import_module(module), attribute)
-    return found
+    return getattr(import_module(module), attribute)

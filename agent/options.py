@@ -202,7 +202,6 @@ TABLE = (
         None,
         "serve metrics to Prometheus on this port (default: off)",
         metavar="PORT",
-        later=_always,
     ),
     Setting("dashboard", read_bool, False, "start the local dashboard", later=_always),
     Setting(

@@ -4,8 +4,9 @@
 
 What is done is the sender's; here is when.
 
-- A fork finds no sender thread: it would make the fork unsafe, and Python warn of it.  The child
+- A fork finds no thread of ours: it would make the fork unsafe, and Python warn of it.  The child
   begins with nothing to send and, once it has something, a thread of its own.
+- The metrics begin and end with the spans, at the same time: `metrics.py`.
 
 Start-up path of every attached process: imports nothing heavy.
 """
@@ -13,8 +14,11 @@ Start-up path of every attached process: imports nothing heavy.
 import atexit
 import os
 import sys
-from _thread import interrupt_main
+from _thread import allocate_lock, interrupt_main
+from time import monotonic
 
+from . import metrics
+from .deferral import when_imported
 from .destinations import Destination
 from .engine import recorder, ring
 from .exporting import load_exporter
@@ -33,16 +37,21 @@ _sender: Sender | None = None
 _listeners: "tuple[TraceListener, ...]" = ()
 _hooked = _hooked_last = False
 
+listening = allocate_lock()
+"""To be held while who listens changes: listeners may stop in threads of their own."""
+
 
 def start(settings: "Settings") -> None:
     """Send the spans of this process to where the settings say, from the first one on.
 
-    Starts no thread yet, and imports nothing.  With `--export none` there is nothing to do, but for
-    listeners."""
+    And metrics, from the first event on.  Starts no thread yet, and imports nothing.  With
+    `--export none` there is nothing to do, but for listeners and for who comes to scrape."""
     names = () if settings.export == ("none",) else settings.export
     recorder.sends = bool(names or _listeners)
     if recorder.sends:
         _begin(settings, [Destination(name, load_exporter) for name in names])
+    if metrics.start(settings, _be_first_before_forks):
+        _hook()
 
 
 def listen(listener: "TraceListener", settings: "Settings") -> None:
@@ -68,7 +77,7 @@ def stop_listening(listener: "TraceListener") -> None:
     if _sender is not None:
         _sender.gathering.listeners = _listeners
         if not _listeners and not _sender.destinations:
-            stop()
+            _stop_spans(EXIT_TIMEOUT)
 
 
 def listeners() -> "tuple[TraceListener, ...]":
@@ -83,13 +92,18 @@ def flush(timeout: float) -> None:
 
 
 def _begin(settings: "Settings", destinations: "list[Destination]") -> None:
-    global _hooked
     before = _sender
     _use(settings, destinations)
     assert _sender is not None
     if before is not None and not before.stopped:
         _sender.inherit(before)
     _sender.gathering.listeners = _listeners
+    _hook()
+
+
+def _hook() -> None:
+    """Hear of forks and of the end, once."""
+    global _hooked
     if not _hooked:
         _hooked = True
         atexit.register(_stop_at_exit)
@@ -97,6 +111,7 @@ def _begin(settings: "Settings", destinations: "list[Destination]") -> None:
             os.register_at_fork(
                 before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child
             )
+            when_imported("logging", _be_first_before_forks)
 
 
 def stop(timeout: float = EXIT_TIMEOUT) -> None:
@@ -104,6 +119,15 @@ def stop(timeout: float = EXIT_TIMEOUT) -> None:
 
     What is open is sent as a closed span with the outcome "open".  Also called at exit.  Does
     nothing if nothing was started."""
+    metrics.stop(monotonic() + timeout)
+    try:
+        _stop_spans(timeout)
+        metrics.wait()
+    except KeyboardInterrupt:
+        pass  # the user has waited enough
+
+
+def _stop_spans(timeout: float) -> None:
     if _sender is not None and not _sender.stopped:
         _sender.stop(timeout)
         recorder.sends = False
@@ -152,22 +176,27 @@ def _be_first_before_forks() -> None:
 
 
 def _before_fork() -> None:
-    if _sender is not None:
-        try:
+    try:
+        metrics.before_fork()
+        if _sender is not None:
             _sender.pause()
             for listener in _listeners:
                 listener.pause()
-        except KeyboardInterrupt:
-            # Python would only print it: it is the program's, once the fork is over.
-            interrupt_main()
+    except KeyboardInterrupt:
+        # Python would only print it: it is the program's, once the fork is over.
+        interrupt_main()
 
 
 def _in_parent() -> None:
+    metrics.in_parent()
     if _sender is not None:
         _sender.resume()
 
 
 def _in_child() -> None:
+    global listening
+    listening = allocate_lock()
+    metrics.in_child()
     if _sender is not None and not _sender.stopped:
         for listener in _listeners:
             listener.restart_in_child()

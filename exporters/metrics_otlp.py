@@ -1,0 +1,109 @@
+"""Metrics to an OTLP receiver, over HTTP or gRPC."""
+
+import os
+from time import monotonic
+
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
+
+from whence.config import Settings
+from whence.exporting import CannotExport, ExportError
+from whence.metering import asked_for
+from whence.report import warn
+
+from .metrics_data import MetricsReader
+from .metrics_meters import application_has_provider
+from .otlp import Transport, transport_for
+from .otlp_settings import HTTP_JSON, METRICS, TRACES, OtlpSettings
+from .sending import SendError, explain
+from .spans import span_maker
+
+_TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+_PREFERENCES = ("cumulative", "delta", "lowmemory")
+
+
+class OtlpMetrics:
+    """Sends metrics with OTLP, unless the application has a MeterProvider, which then has them."""
+
+    label = "otlp"
+
+    def start(self, settings: Settings) -> None:
+        """Read the settings and the OTEL_* variables.  Raises CannotExport."""
+        self._otlp = OtlpSettings(settings, os.environ, METRICS)
+        self.label = f"the OTLP receiver at {self._otlp.shown}"
+        self._transport: Transport = transport_for(self._otlp)
+        maker = span_maker(settings)
+        self._reader = MetricsReader(maker.resource_now, delta=_wants_delta())
+        self._spans_tell = "otlp" in settings.export and not any(
+            os.environ.get(signal.variable_of("ENDPOINT")) for signal in (TRACES, METRICS)
+        )
+        self._rejections_told = False
+
+    def export(self, timeout: float | None) -> None:
+        """Send all metrics as they are now.  One attempt."""
+        if application_has_provider():
+            return
+        within = self._otlp.timeout if timeout is None else min(timeout, self._otlp.timeout)
+        deadline = monotonic() + within
+        message = encode_metrics(self._reader.read())
+        if self._otlp.protocol == HTTP_JSON:
+            data = MessageToJson(message, use_integers_for_enums=True, indent=None).encode()
+        else:
+            data = message.SerializeToString()
+        left = deadline - monotonic()
+        try:
+            if left <= 0:
+                raise SendError("no time was left for it at the end of the process")
+            self._look_at(self._transport.send(data, left))
+        except SendError as error:
+            raise self._failure(error) from error
+
+    def stop(self, timeout: float) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def abandon(self) -> None:
+        """In a forked child."""
+        self._transport.abandon()
+
+    def _failure(self, error: SendError) -> Exception:
+        """What went wrong, without a text where the user knows or has not asked."""
+        if error.no_service:
+            # Jaeger takes traces alone: that is no news to who runs it.
+            asked = bool(asked_for(os.environ))
+            return CannotExport(f"{self.label} takes no metrics ({error})" if asked else "")
+        if not error.answered and self._spans_tell:
+            return ExportError("")
+        return ExportError(explain(error, self._otlp))
+
+    def _look_at(self, answer: bytes) -> None:
+        response = ExportMetricsServiceResponse()
+        try:
+            if self._otlp.protocol == HTTP_JSON:
+                Parse(answer or b"{}", response, ignore_unknown_fields=True)
+            else:
+                response.ParseFromString(answer)
+        except (DecodeError, ParseError, ValueError):
+            return
+        partial = response.partial_success
+        if partial.rejected_data_points and not self._rejections_told:
+            self._rejections_told = True
+            warn(
+                f"{self.label} rejected {partial.rejected_data_points} data points of metrics "
+                f"({partial.error_message})"
+            )
+
+
+def _wants_delta() -> bool:
+    """All our instruments are observed ones; for these `lowmemory` means cumulative."""
+    text = os.environ.get(_TEMPORALITY, "").strip().lower()
+    if text and text not in _PREFERENCES:
+        warn(
+            f"{_TEMPORALITY}: expected one of {', '.join(_PREFERENCES)}, not {text!r}; "
+            "cumulative is used"
+        )
+    return text == "delta"
