@@ -377,7 +377,7 @@ def test_stacks_are_a_number_of_frames() -> None:
 
 def test_what_has_no_effect_yet_is_named_as_the_user_named_it() -> None:
     chosen = settings({"WHENCE_DASHBOARD": "1"}, metrics_port="0", on_exit="none", types="Task")
-    assert chosen.without_effect() == ["--metrics-port", "WHENCE_DASHBOARD"]
+    assert chosen.without_effect() == ["WHENCE_DASHBOARD"]
     assert settings(on_exit="why").without_effect() == ["--on-exit"]
     assert settings().without_effect() == []
 
