@@ -17,8 +17,6 @@ from shlex import quote
 from socket import create_server
 from tempfile import mkstemp
 
-from whence.options import TABLE
-
 from .numbers import Scraper, samples_of, table
 from .showing import print_background, print_requests, read_traces
 
@@ -130,7 +128,7 @@ def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> str:
     if has_collector:
         exports += ["--export", "otlp", "--endpoint", COLLECTOR]
     scraper = None
-    if find_spec("prometheus_client") is not None and _metrics_can_be_scraped():
+    if find_spec("prometheus_client") is not None:
         port = _free_port()
         exports += ["--metrics-port", str(port)]
         scraper = Scraper(f"http://127.0.0.1:{port}/metrics")
@@ -145,11 +143,6 @@ def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> str:
     if code != 0:
         raise Failed(f"expected the shop to close in peace, but it ended with code {code}")
     return scraper.stop() if scraper is not None else ""
-
-
-def _metrics_can_be_scraped() -> bool:
-    (row,) = (row for row in TABLE if row.name == "metrics_port")
-    return not row.later(9464)
 
 
 def _free_port() -> int:

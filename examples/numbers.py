@@ -1,7 +1,10 @@
 """The shop in numbers: what it offered for Prometheus to scrape, as a table for a person.
 
-    callbacks, steps      12 804 times         p50       p99       max
-    ...
+    made           921 Handle, 714 Future, 383 Task, 150 TimerHandle, 127 ExecutorJob
+    blocked        7 times, for over 100 ms
+
+                                   times        p50        p90        p99
+    a step or callback ran for     5 310     131 µs     524 µs     4.2 ms
 
 A `Scraper` fetches the metrics again and again, as Prometheus would, because they end with the
 process; `table` makes text of what it fetched last.
@@ -9,6 +12,7 @@ process; `table` makes text of what it fetched last.
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
+from textwrap import fill
 from threading import Event, Thread
 from typing import NamedTuple
 from urllib.error import URLError
@@ -16,6 +20,8 @@ from urllib.request import ProxyHandler, build_opener
 
 _EVERY = 0.25
 """Seconds between two scrapes."""
+_COLUMNS = 100
+_HEAD = 15
 
 _TIMES = (
     ("whence_eventloop_delay", "the loop was late by"),
@@ -100,7 +106,8 @@ def percentile(buckets: Mapping[float, float], quantile: float) -> float | None:
 
 
 def _line(head: str, text: str) -> str:
-    return f"{head:<15}{text or '-'}"
+    indent = " " * _HEAD
+    return fill(f"{head:<{_HEAD}}{text or '-'}", _COLUMNS, subsequent_indent=indent)
 
 
 def _by(samples: Iterable[Sample], name: str, label: str) -> str:

@@ -75,8 +75,9 @@ def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
     ended = launch(*launch.whence, "demo", "--seconds", "1", "--load", "1")
     assert ended.code == 0, ended
     assert "customers: " in ended.out
-    start, summary, *where = ended.err.splitlines()
+    start, metrics, summary, *where = ended.err.splitlines()
     assert re.match(r"whence \S+  pid \d+  .*  service=shop  ", start)
+    assert re.fullmatch(r"whence: metrics at http://localhost:\d+/metrics", metrics)
     assert re.match(r"whence: [\d ]+ resources, 1 still open, ", summary)
     assert re.search(r"worst block \d+ ms shop/pages\.py:\d+ \(GET /report\)$", summary)
     assert any(line.split()[:2] == ["open", "thread"] for line in where)
@@ -95,6 +96,19 @@ def test_it_prints_what_the_shop_does_that_nobody_asked_for(launch: Launcher) ->
     ring, change, *_ = tree(rings[0], ended.out)
     assert ring["name"] == "timer Market._ring"
     assert change["name"].endswith("task Market._change_prices")
+
+
+def test_it_prints_the_shop_in_numbers(launch: Launcher) -> None:
+    ended = launch(*launch.whence, "demo", "--seconds", "2")
+    assert ended.code == 0, ended
+    numbers = ended.out.partition("The same in numbers")[2].splitlines()
+    made, ended_as, leaked = (
+        next(line for line in numbers if line.startswith(head))
+        for head in ("made", "ended", "never settled")
+    )
+    assert re.search(r"\d+ Task\b", made)
+    assert re.search(r"\d+ done\b.* \d+ failed\b", ended_as)
+    assert re.search(r"[1-9]\d* Future\b", leaked)
 
 
 def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
