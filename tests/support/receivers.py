@@ -13,6 +13,11 @@ from typing import Any
 
 import grpc
 from google.protobuf import json_format
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -34,6 +39,9 @@ class Received:
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.connections: set[tuple[str, int]] = set()
+        self.metrics: list[ExportMetricsServiceRequest] = []
+        """What came beside the spans; the rest here is of spans alone."""
+        self.metrics_headers: list[dict[str, str]] = []
         self._arrived = threading.Condition()
 
     def add(self, request: ExportTraceServiceRequest, headers: Iterable[tuple[str, str]]) -> None:
@@ -41,6 +49,20 @@ class Received:
             self.requests.append(request)
             self.headers.append({key.lower(): value for key, value in headers})
             self._arrived.notify_all()
+
+    def add_metrics(
+        self, request: ExportMetricsServiceRequest, headers: Iterable[tuple[str, str]]
+    ) -> None:
+        with self._arrived:
+            self.metrics.append(request)
+            self.metrics_headers.append({key.lower(): value for key, value in headers})
+            self._arrived.notify_all()
+
+    def wait_for_metrics(self, collections: int, timeout: float = 30) -> None:
+        """Until metrics have come so often."""
+        with self._arrived:
+            arrived = self._arrived.wait_for(lambda: len(self.metrics) >= collections, timeout)
+            assert arrived, f"metrics came {len(self.metrics)} times, not {collections}"
 
     def wait_for(self, spans: int, timeout: float = 20) -> list[Any]:
         """Until so many spans have arrived."""
@@ -89,8 +111,9 @@ class HttpReceiver:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received = Received()
-        self.status = 200
+        self.status = self.metrics_status = 200
         self.answer: bytes = ExportTraceServiceResponse().SerializeToString()
+        self.metrics_answer: bytes = ExportMetricsServiceResponse().SerializeToString()
         self.content_type = "application/x-protobuf"
         self.keeps_alive = True
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -128,20 +151,39 @@ class HttpReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 body = _UNPACK[self.headers.get("Content-Encoding")](body)
+                self.close_connection = not receiver.keeps_alive
+                if self.path.endswith("/v1/metrics"):
+                    self._take_metrics(body)
+                else:
+                    self._take_spans(body)
+
+            def _take_spans(self, body: bytes) -> None:
                 if self.headers["Content-Type"] == "application/json":
                     request = request_of_json(body.decode())
                 else:
                     request = ExportTraceServiceRequest.FromString(body)
-                self.close_connection = not receiver.keeps_alive
                 receiver.received.connections.add(self.client_address)
                 receiver.received.paths.append(self.path)
                 if receiver.status == 200:
                     receiver.received.add(request, self.headers.items())
-                self.send_response(receiver.status)
+                self._answer(receiver.status, receiver.answer)
+
+            def _take_metrics(self, body: bytes) -> None:
+                request = ExportMetricsServiceRequest()
+                if self.headers["Content-Type"] == "application/json":
+                    json_format.Parse(body, request)
+                else:
+                    request.ParseFromString(body)
+                if receiver.metrics_status == 200:
+                    receiver.received.add_metrics(request, self.headers.items())
+                self._answer(receiver.metrics_status, receiver.metrics_answer)
+
+            def _answer(self, status: int, answer: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Type", receiver.content_type)
-                self.send_header("Content-Length", str(len(receiver.answer)))
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(receiver.answer)
+                self.wfile.write(answer)
 
             def log_message(self, *_: object) -> None:
                 """Nothing to say."""
@@ -167,16 +209,35 @@ def request_of_json(line: str) -> ExportTraceServiceRequest:
     return request
 
 
+class _MetricsService(metrics_service_pb2_grpc.MetricsServiceServicer):
+    def __init__(self, received: Received) -> None:
+        self._received = received
+
+    def Export(
+        self, request: ExportMetricsServiceRequest, context: Any
+    ) -> ExportMetricsServiceResponse:
+        self._received.add_metrics(request, context.invocation_metadata())
+        return ExportMetricsServiceResponse()
+
+
 class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     """An OTLP/gRPC receiver that answers as it is told."""
 
-    def __init__(self, port: int = 0, tls: grpc.ServerCredentials | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        tls: grpc.ServerCredentials | None = None,
+        takes_metrics: bool = True,
+    ) -> None:
         self.received = Received()
         self.code: grpc.StatusCode | None = None
         self.answer = ExportTraceServiceResponse()
         self._server = grpc.server(ThreadPoolExecutor(2))
         add_to_server: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
         add_to_server(self, self._server)
+        if takes_metrics:
+            add_metrics: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+            add_metrics(_MetricsService(self.received), self._server)
         if tls is None:
             self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         else:
