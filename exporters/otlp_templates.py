@@ -7,9 +7,9 @@ template holds the bytes of one, in chunks, and between them there is room for w
   like is met.  So it says exactly what they say.
 - What is a varint in protobuf has here the width of the largest that fits (`overlong.py`).
 - Attributes of its own and links are appended: in protobuf the order of fields is free.
-- What does not fit (failures, events, segments, a number that is too large) goes the long way, as
-  does whatever a template cannot know of.
-- What can not be encoded at all is left out: one span, never the batch.
+- What does not fit goes the long way: failures, events, segments, parents of the application's,
+  numbers that are too large.
+- What cannot be encoded at all is left out: one span, never the batch.
 """
 
 import struct
@@ -141,7 +141,7 @@ class TemplateEncoder:
         self._encoder = SpanEncoder()
         self._ids = maker.identities.ids
         self._templates: dict[tuple[Any, ...], _Template | None] = {}
-        self._limits: object = None
+        self._limits = maker.limits
         self.unsampled = 0
         """How many of the present batch are not sampled, as far as it has been encoded."""
 
@@ -216,7 +216,7 @@ class TemplateEncoder:
             lifetime.fire_and_forget,
             place.consumer,
             parent is None,
-            attributes and attributes.get(KIND),
+            attributes.get(KIND) if attributes else None,
         )
         template = self._templates.get(key) or self._template(key, lifetime)
         created, ended = lifetime.created, lifetime.ended
@@ -226,7 +226,9 @@ class TemplateEncoder:
             lifetime.error is not None
             or lifetime.events
             or lifetime.segments is not None
+            or lifetime.links is not None
             or place.counted is not None
+            or place.above is not None
             or identity.state
             or wait < 0
             or run < 0
@@ -239,7 +241,7 @@ class TemplateEncoder:
         if parent is not None:
             above, segment = parent
             which = segment << SEGMENT_SHIFT | above
-            parent_id = id_low[above & ID_LOW_MASK] ^ id_high[which >> ID_LOW_BITS] or 1
+            parent_id = id_low[which & ID_LOW_MASK] ^ id_high[which >> ID_LOW_BITS] or 1
         elif identity.attributes or identity.remote_parent is not None:
             raise _DoesNotFit
         more = b""
@@ -248,14 +250,14 @@ class TemplateEncoder:
             c1 = _start(template.size + len(more))
         async_id, trigger_id = lifetime.async_id, lifetime.trigger_async_id
         execution_id = lifetime.execution_async_id
-        which = place.segment << SEGMENT_SHIFT | async_id
+        which = place.segment << SEGMENT_SHIFT | place.async_id
         template.pack_into(
             self._buffer,
             at,
             c1,
             trace_id,
             c2,
-            id_low[async_id & ID_LOW_MASK] ^ id_high[which >> ID_LOW_BITS] or 1,
+            id_low[which & ID_LOW_MASK] ^ id_high[which >> ID_LOW_BITS] or 1,
             c3,
             parent_id,
             c4,
@@ -307,10 +309,18 @@ class TemplateEncoder:
         """What is appended to a span."""
         encoder = self._encoder
         parts = []
-        for key, value in (lifetime.attributes or {}).items():
+        attributes = lifetime.attributes or {}
+        if attributes and self._limit(len(template.keys) + len(attributes)):
+            raise _DoesNotFit("a limit")
+        for key, value in attributes.items():
             if key in template.keys:
                 raise _DoesNotFit("an attribute that stands in the template")
             if key not in PRIVATE:
                 parts.append(encoder.attributes.one(key, value))
         parts += [encoder.link(*link) for link in self._maker.links(lifetime)]
         return b"".join(parts)
+
+    def _limit(self, number: int) -> bool:
+        """Whether a limit may have something to say on so many attributes."""
+        most, longest = self._limits.max_span_attributes, self._limits.max_span_attribute_length
+        return longest is not None or (most is not None and number > most)
