@@ -20,6 +20,7 @@ INSTRUMENTATIONS = {
         "callbacks",
         "futures",
         "tasks",
+        "derived_classes",
         "servers",
         "transports",
         "tls",

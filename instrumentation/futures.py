@@ -1,11 +1,12 @@
-"""Futures: `loop.create_future()`, direct `Future()`, and `gather`'s own."""
+"""Futures: `loop.create_future()` and direct `Future()`.
+
+What derives from them is another file's, `gather`'s own future too.
+"""
 
 import asyncio
-from asyncio import futures, tasks
-from typing import Any
+from asyncio import futures
 
 from whence.engine.futures import Future
-from whence.engine.standin import StandIn
 
 from .patching import Patches
 
@@ -14,11 +15,3 @@ def install(patches: Patches) -> None:
     """Have the names that futures are made by name ours."""
     patches.replace(futures, "Future", Future)
     patches.replace(asyncio, "Future", Future)
-    patches.replace(tasks, "_GatheringFuture", _gathering_future())
-
-
-def _gathering_future() -> type:
-    """`gather` returns a subclass that was made before ours stood in for its base."""
-    stock: Any = tasks._GatheringFuture  # type: ignore[attr-defined]
-    names = {"__module__": stock.__module__, "__qualname__": stock.__qualname__}
-    return StandIn(stock.__name__, (stock, Future), names)

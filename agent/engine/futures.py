@@ -1,7 +1,8 @@
 """Futures: a subclass of asyncio's own, under its name.
 
 `loop.create_future()` looks up `asyncio.futures.Future` when it is called, so the one name covers
-it and direct `Future()` alike, the program's own subclasses too.  Settling is seen where it
+it and direct `Future()` alike; classes that the program derives from it give way
+(`standin.py`).  Settling is seen where it
 happens: every way of settling a future of asyncio goes through these three methods.
 
 Arguments that asyncio refuses are passed on to asyncio, for it to say so in its own words.
@@ -35,6 +36,7 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
 
     __slots__ = ("_lifetime",)
     _stands_for = _Stock
+    _gives_way = True
     _lifetime: Lifetime
 
     def __init__(self, *wrong: Any, loop: AbstractEventLoop | None = None) -> None:

@@ -1,18 +1,40 @@
 """Classes that stand in for asyncio's own under the same name.
 
-While a hook is enabled, `asyncio.events.Handle`, `TimerHandle` and `asyncio.Future` name subclasses
-of ours.  `isinstance` and `issubclass` with such a name must answer as with the original, or
-objects made before, and by code that holds the original, would no longer be recognised.
+While a hook is enabled, `asyncio.events.Handle`, `TimerHandle`, `asyncio.Future` and `asyncio.Task`
+name subclasses of ours.  `isinstance` and `issubclass` with such a name must answer as with the
+original, or objects made before, and by code that holds the original, would no longer be
+recognised.
+
+A class that can answer so has a metaclass of its own, and whatever derives from it has that too,
+which no class can have together with an unrelated metaclass of the program's.  So what a program
+derives from a stand-in may get the original as its base instead, and `type` for its metaclass.
 """
 
 from abc import ABCMeta
+from collections.abc import Callable
 from typing import Any
 
 
 class StandIn(ABCMeta):
     """A class that answers type checks for the class it stands in for.
 
+    `_stands_for` is that class.  With `_gives_way`, a class that is derived from the stand-in is
+    derived from the original, and `_derived` is told of it.
+
     An ABCMeta, so that the program can go on deriving from it together with an abstract class."""
+
+    _derived: Callable[[type], None] | None = None
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any
+    ) -> Any:
+        """Define a stand-in, or what the program derives from one."""
+        if not any("_gives_way" in vars(base) for base in bases):
+            return super().__new__(mcs, name, bases, namespace, **keywords)
+        cls = type(name, originals(bases), namespace, **keywords)
+        if StandIn._derived is not None:
+            StandIn._derived(cls)
+        return cls
 
     def __instancecheck__(cls, instance: Any) -> bool:
         original = cls.__dict__.get("_stands_for")
@@ -25,3 +47,10 @@ class StandIn(ABCMeta):
         if original is None:
             return super().__subclasscheck__(subclass)
         return issubclass(subclass, original)
+
+
+def originals(bases: tuple[type, ...]) -> tuple[type, ...]:
+    """The bases, with those of the program's classes in place of what stands in for them."""
+    return tuple(
+        vars(base)["_stands_for"] if "_gives_way" in vars(base) else base for base in bases
+    )

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from asyncio import tasks
 from collections.abc import Callable
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, MethodType
 from typing import Any
 
 from . import sites
@@ -56,7 +56,7 @@ def _type_of_c_step() -> type:
 
 def _task_of_builtin(callback: Any) -> AnyTask | None:
     task = callback.__self__
-    if isinstance(task, _task_class) and callback.__name__ == "task_wakeup":
+    if isinstance(task, task_class) and callback.__name__ == "task_wakeup":
         return task
     return None
 
@@ -72,7 +72,8 @@ def _task_of_method(callback: Any) -> AnyTask | None:
     return callback.__self__ if callback.__func__ in _PYTHON_STEPS else None
 
 
-_task_class = tasks.Task
+task_class: Any = tasks.Task
+"""asyncio's own."""
 
 C_STEP = _type_of_c_step()
 """The type of a C task's step; its `__self__` is the task."""
@@ -126,17 +127,30 @@ def settle(state: ThreadState, lifetime: Lifetime, task: AnyTask) -> str:
     return FAILED
 
 
+def starts_eagerly(kwargs: dict[str, Any]) -> bool:
+    """Whether a task that is constructed with these arguments runs its first step at once."""
+    loop = kwargs.get("loop") or asyncio._get_running_loop()
+    return bool(kwargs.get("eager_start")) and loop is not None and loop.is_running()
+
+
 def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask:
-    """Construct a task whose first step runs inside its constructor, as that step's bracket.
+    """Construct a task whose first step may run inside its constructor, as that step's bracket."""
+    if not starts_eagerly(kwargs):
+        return _created_elsewhere(task_class(coro, **kwargs))
+    task = task_class.__new__(task_class)
+    init_eagerly(task, task.__init__, coro, kwargs)
+    return _created_elsewhere(task)
+
+
+def init_eagerly(
+    task: AnyTask, init: Callable[..., None], coro: Any, kwargs: dict[str, Any]
+) -> None:
+    """Call the `__init__` of a task that starts eagerly.
 
     The task is not finished when its init is delivered (SEMANTICS 6.13)."""
-    loop = kwargs.get("loop") or asyncio._get_running_loop()
-    if not kwargs.get("eager_start") or loop is None or not loop.is_running():
-        return _created_elsewhere(task_class(coro, **kwargs))
     state = local.state
     previous = state.current
-    task = task_class.__new__(task_class)
-    lifetime = create(state, TASK, task, previous, 3)
+    lifetime = create(state, TASK, task, previous, 4)
     lifetime.scope = None
     task._whence = Token(lifetime)
     if isinstance(lifetime, SpanLifetime):
@@ -144,9 +158,8 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
     outcome = CANCELLED
     try:
         enter(state, lifetime, task)
-        task.__init__(coro, **kwargs)
+        init(coro, **kwargs)
         outcome = settle(state, lifetime, task) if task.done() else OPEN
-        return _created_elsewhere(task)
     except BaseException as error:
         sites.leave_traceback(error)
         raise
@@ -159,27 +172,17 @@ def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask
         elif isinstance(lifetime, RecordedLifetime):
             # As after any step: its next one may have been scheduled inside of this one.
             lifetime.scheduled = clock()
+        del task, init, coro, kwargs
 
 
 class _EagerStandIn(StandIn):
     """`asyncio.Task(...)`: gives the original's instances, seen from their first step on."""
 
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        # Else it would be that of `__call__`.
-        for owner in cls.__mro__:
-            init = vars(owner).get("__init__")
-            if type(init) is FunctionType:
-                signature = inspect.signature(init)
-                return signature.replace(parameters=[*signature.parameters.values()][1:])
-        return inspect.signature(_task_class)
-
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        task_class = cls.__dict__.get("_stands_for", cls)
         try:
             if kwargs.get("eager_start") and len(args) == 1:
                 return start_eagerly(task_class, args[0], kwargs)
-            return _created_elsewhere(type.__call__(task_class, *args, **kwargs))
+            return _created_elsewhere(task_class(*args, **kwargs))
         except BaseException as error:
             sites.leave_traceback(error)
             raise
@@ -202,6 +205,8 @@ def eager_task_stand_in() -> type:
             "__module__": stock.__module__,
             "__qualname__": stock.__qualname__,
             "__doc__": stock.__doc__,
+            "__signature__": inspect.signature(stock),
             "_stands_for": stock,
+            "_gives_way": True,
         },
     )

@@ -210,33 +210,6 @@ def test_gather_makes_one_future_that_settles_like_any_other() -> None:
     assert [e for e in events if e[0] == "before" and e[1] in events.ids("Future")] == []
 
 
-def test_a_subclass_of_the_programs_is_followed_with_what_it_overrides() -> None:
-    class Mine(asyncio.Future[int]):
-        def set_result(self, result: int) -> None:
-            super().set_result(result * 2)
-
-    with new_loop() as loop:
-        with record() as events:
-
-            class Younger(asyncio.Future[int]):
-                def set_result(self, result: int) -> None:
-                    super().set_result(result * 3)
-
-            for cls in (Mine, Younger):
-                future = cls(loop=loop)
-                future.set_result(2)
-                print(future)
-        assert Mine(loop=loop).__class__ is Mine
-        left = Younger(loop=loop)
-        left.set_result(1)
-        assert left.result() == 3
-    assert story(events, "Future") == [
-        "init Future1 Future by top",
-        "promise_resolve Future1",
-        "destroy Future1",
-    ]
-
-
 def test_a_future_written_in_python_goes_on_as_it_is() -> None:
     seen = Executing()
 
@@ -305,7 +278,6 @@ def test_the_names_of_futures_are_put_back() -> None:
     places: list[tuple[Any, str]] = [
         (asyncio, "Future"),
         (futures, "Future"),
-        (tasks, "_GatheringFuture"),
     ]
     before = [vars(owner)[name] for owner, name in places]
     with record():

@@ -18,6 +18,12 @@ def test_debug_mode_names_the_places_of_creation(undisturbed: Undisturbed) -> No
             task = asyncio.ensure_future(asyncio.sleep(0))
             show("task from a callback", task._source_traceback)
 
+        class OwnFuture(asyncio.Future):
+            pass
+
+        class OwnTask(asyncio.Task):
+            pass
+
         class Protocol(asyncio.Protocol):
             def connection_made(self, transport):
                 task = asyncio.ensure_future(asyncio.sleep(0))
@@ -52,6 +58,10 @@ def test_debug_mode_names_the_places_of_creation(undisturbed: Undisturbed) -> No
             gathered = asyncio.gather(asyncio.sleep(0))
             show("gather", gathered._source_traceback)
             await gathered
+            show("own future", OwnFuture()._source_traceback)
+            task = OwnTask(asyncio.sleep(0), loop=loop)
+            show("own task", task._source_traceback)
+            await task
             show("run_in_executor", loop.run_in_executor(None, int)._source_traceback)
             loop.call_soon(called)
             await asyncio.sleep(0.01)
