@@ -11,6 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import GRAFANA, HOME, ROOT, dashboard, panels, questions
 
@@ -55,12 +58,43 @@ def links() -> list[str]:
     return of_panels + [link["url"] for link in dashboard()["links"]]
 
 
+def through_grafanas_types(content: dict[str, Any]) -> Any:
+    plugins.register_default_plugins()
+    return json.loads(JSONEncoder().encode(Dashboard.from_json(content)))
+
+
+def lost(before: Any, after: Any, path: str = "") -> list[str]:
+    """What of this is not in that, or is another there."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            missing
+            for key, value in before.items()
+            for missing in lost(value, after.get(key, ...), f"{path}.{key}")
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [missing for n, (a, b) in pairs for missing in lost(a, b, f"{path}[{n}]")]
+    return [] if before == after else [path]
+
+
 def test_data_sources_are_services_at_the_ports_where_these_are_asked_how_they_are() -> None:
     for source in provisioned("datasources")["datasources"]:
         url = urlsplit(source["url"])
         published = [port.split(":")[2] for port in services()[url.hostname]["ports"]]
         assert published == [str(url.port)]
     assert sources() == {"prometheus": "prometheus", "jaeger": "jaeger"}
+
+
+def test_grafanas_own_types_know_every_field_of_the_dashboard() -> None:
+    """They leave out what they do not know, and add what has a default."""
+    assert lost(dashboard(), through_grafanas_types(dashboard())) == []
+
+
+def test_a_field_that_grafana_does_not_know_is_found() -> None:
+    (panel, *_) = panels()
+    panel["options"]["colourMode"] = panel["options"].pop("colorMode")
+    wrong = {**dashboard(), "panels": [panel]}
+    assert lost(wrong, through_grafanas_types(wrong)) == [".panels[0].options.colourMode"]
 
 
 def test_the_dashboard_is_where_it_is_looked_for_and_the_home_page() -> None:
