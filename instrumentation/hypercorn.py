@@ -6,10 +6,10 @@ from typing import Any
 from hypercorn.asyncio import task_group, tcp_server
 from hypercorn.protocol import http_stream, ws_stream
 
-from whence.engine import hide, local
-from whence.engine.resource_types import TASK
+from whence.engine import local
 
 from .asgi import Application, note_sent, serve
+from .own_tasks import hide_own_task
 from .patching import Patches
 
 
@@ -44,6 +44,5 @@ def _call_with(wrapped: Any, rest: Any, kwargs: Any, application: Application) -
 
 async def _idle_timeout(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
     """A task that waits for the next request, and was made while the last one was answered."""
-    if local.state.current.type is TASK:
-        hide(local.state.current)
+    hide_own_task(local.state.current, wrapped.__qualname__)
     return await wrapped(*args, **kwargs)

@@ -17,11 +17,12 @@ from whence.engine import (
     Scope,
     SpanLifetime,
     close_scope,
-    hide,
     local,
     open_scope,
 )
 from whence.engine.resource_types import REQUEST
+
+from .own_tasks import hide_own_task
 
 WEBSOCKET = "WEBSOCKET"
 
@@ -48,10 +49,21 @@ def open_request(resource: Any, own_coroutine: str) -> Scope | None:
     except TypeError:
         # A request of the program's own making that takes no weak references.
         return None
-    task = None if scope is None else scope.task
-    if isinstance(task, SpanLifetime) and task.name == own_coroutine:
-        hide(task)
+    if scope is not None:
+        hide_own_task(scope.task, own_coroutine)
+        _link_to_connection(scope.lifetime)
     return scope
+
+
+def _link_to_connection(lifetime: Lifetime) -> None:
+    """Of requests that are sent together, a server starts the next one where it has answered the
+    last one; what triggered it is their connection all the same."""
+    if not isinstance(lifetime, SpanLifetime):
+        return
+    target = lifetime.link
+    while isinstance(target, SpanLifetime) and (target.transparent or target.type is REQUEST):
+        target = target.parent or target.link
+    lifetime.link = target
 
 
 def close_request(scope: Scope, outcome: str) -> None:

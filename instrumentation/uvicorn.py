@@ -8,8 +8,10 @@ from functools import partial
 from typing import Any
 
 from whence.deferral import when_imported
+from whence.engine import local
 
 from .asgi import Application, note_sent, serve
+from .own_tasks import hide_own_task
 from .patching import Patches
 
 _IMPLEMENTATIONS = {
@@ -29,6 +31,7 @@ _UTILS = "uvicorn.protocols.utils"
 
 def install(patches: Patches) -> None:
     """See each request being served, whatever parses it."""
+    when_imported("uvicorn.server", partial(_see_server, patches))
     for name, (owner, send) in _IMPLEMENTATIONS.items():
         when_imported(name, partial(_see, patches, name, owner, send))
 
@@ -40,6 +43,17 @@ def _see(patches: Patches, module: str, owner: str, send: str) -> None:
         return
     patches.wrap(cycle, "run_asgi", _run_asgi)
     patches.wrap(cycle, send, note_sent)
+
+
+def _see_server(patches: Patches) -> None:
+    patches.wrap(sys.modules["uvicorn.server"].Server, "serve", _serve)
+
+
+async def _serve(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
+    """As `uvicorn` and `uvicorn.run` have it, the server is the main task.  It is no trace: it
+    lives as long as the process, and looks ten times a second whether to end."""
+    hide_own_task(local.state.current, wrapped.__qualname__)
+    return await wrapped(*args, **kwargs)
 
 
 async def _run_asgi(wrapped: Any, cycle: Any, args: Any, kwargs: Any) -> Any:

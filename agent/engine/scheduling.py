@@ -18,8 +18,9 @@ from .events import create, end
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, Lifetime, SpanLifetime
 from .recorder import begin, clock, hide, recorder
-from .resource_types import HANDLE, TIMER_HANDLE, ResourceType
+from .resource_types import HANDLE, TASK, TIMER_HANDLE, ResourceType
 from .scheduled import callback_name, settled_cause
+from .selected import is_left_out
 from .tasks import C_STEP, TASK_OF, seen_first
 
 Method = Callable[..., Any]
@@ -120,6 +121,14 @@ def scheduling_later(original: Method) -> Method:
         trigger = state.current
         if recorder.on:
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 1)
+            if (
+                trigger.transparent
+                and trigger.type is TASK
+                and TASK.spans
+                and not is_left_out(trigger)
+            ):
+                # A timeout of a task that a library made for itself.
+                hide(lifetime)
             if isinstance(lifetime, SpanLifetime):
                 is_function = type(callback) is FunctionType
                 lifetime.name = callback.__qualname__ if is_function else callback_name(callback)

@@ -8,6 +8,7 @@ import pytest
 
 from lives import Lives, Resource
 from whence.engine import Scope, SpanLifetime
+from whence.engine.resource_types import TRANSPORT
 from whence.instrumentation import requests
 from whence.instrumentation.requests import (
     answered,
@@ -161,3 +162,19 @@ def test_headers_that_name_a_remote_parent_are_asked_for_and_no_others(lives: Li
         assert (request.attributes or {})["carrier"] == {"traceparent": "somebody"}
     assert "authorization" not in asked_for
     assert all(name == name.lower() for name in asked_for)
+
+
+def test_requests_of_one_connection_are_linked_to_it_and_not_to_each_other(lives: Lives) -> None:
+    connection = lives.begin("accept", row=TRANSPORT)
+    previous: Any = connection
+    for _ in range(3):
+        task = lives.begin("serve", previous)
+        task.scope = None
+        with lives.running(task):
+            scope = open_request(resource := Resource(), "serve")
+            assert scope is not None
+            assert isinstance(scope.lifetime, SpanLifetime)
+            assert (scope.lifetime.parent, scope.lifetime.link) == (None, connection)
+            close_request(scope, "done")
+            del resource
+        previous = scope.lifetime

@@ -6,6 +6,7 @@ was created, and what triggered it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +35,7 @@ ALWAYS = frozenset(
 BOUNDARIES = frozenset({"Request", "Server", "SignalHandle"})
 CONTAINERS = frozenset({"Server", "Transport", "DatagramTransport", "SignalHandle"})
 DEEPEST = 48
+MAX_SPANS = 2000
 _ROUNDING = 1e-9
 
 EAR = """
@@ -99,6 +101,9 @@ def check_spans(spans: Sequence[SeenSpan], *, remote: Collection[str] = ()) -> N
         for span in spans
         if span.parent_id in by_id and span.end > by_id[span.parent_id].end
     }
+    sizes = Counter(span.trace_id for span in spans if span.outcome != "failed")
+    assert not sizes or max(sizes.values()) <= MAX_SPANS, sizes.most_common(1)
+    assert all(_depth(span, by_id) <= DEEPEST for span in spans)
     producers = {span.span_id for span in spans if span.kind == "PRODUCER"}
     assert producers <= outlived_ones, "a producer started nothing that outlived it"
 
@@ -141,7 +146,7 @@ def check_parents(
         created = heard[span.async_id]
         assert span.type == created.type
         assert span.attributes["whence.trigger_id"] == created.trigger
-        parent, link = _expected(span, *_nearest(created.trigger, heard, by_resource), by_id)
+        parent, link = _expected(span, *_nearest(created, heard, by_resource), by_id)
         expected_parent = parent.span_id if parent is not None else remote.get(span.name, "")
         assert span.parent_id == expected_parent, f"{span} belongs under {parent}"
         links = [by_id.get(span_id) for _, span_id, _ in span.links]
@@ -149,11 +154,14 @@ def check_parents(
 
 
 def _nearest(
-    trigger: int, heard: Mapping[int, Created], by_resource: Mapping[int, SeenSpan]
+    created: Created, heard: Mapping[int, Created], by_resource: Mapping[int, SeenSpan]
 ) -> tuple[SeenSpan | None, bool]:
-    """The nearest ancestor that was exported, and whether a boundary that was not lies between."""
+    """The nearest ancestor that was exported, and whether a boundary that was not lies between.
+
+    That of a request is no other request: those of one connection are not each other's doing."""
     crossed = False
-    while trigger in heard and trigger not in by_resource:
+    trigger, passed = created.trigger, "Request" if created.type == "Request" else None
+    while trigger in heard and (trigger not in by_resource or heard[trigger].type == passed):
         crossed = crossed or heard[trigger].type in BOUNDARIES
         trigger = heard[trigger].trigger
     return by_resource.get(trigger), crossed
