@@ -1,5 +1,6 @@
 """The image of the shop that the profile `demo` builds: without Docker, by what it is made of."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,8 +9,13 @@ import tomllib
 import zipfile
 from pathlib import Path
 from shlex import split
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
+import yaml
+
+from launching import Launcher
+from receivers import HttpReceiver, free_port
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -62,6 +68,34 @@ def test_the_extras_it_installs_are_there() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (asked,) = re.findall(r'"\.\[(.*)\]"', DOCKERFILE.read_text(encoding="utf-8"))
     assert set(asked.split(",")) <= extras["optional-dependencies"].keys()
+
+
+def test_its_command_sends_traces_and_offers_metrics(
+    launch: Launcher, http_receiver: HttpReceiver
+) -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    here = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": http_receiver.url,
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+        "WHENCE_METRICS_PORT": str(free_port()),
+    }
+    env = compose["services"]["demo"]["environment"]
+    assert here.keys() <= env.keys()
+    words = json.loads(instruction("ENTRYPOINT")) + json.loads(instruction("CMD"))
+    assert words[:2] == ["whence", "run"]
+    elsewhere = {"/shop": str(ROOT / "examples" / "shop"), "8080": "0"}
+    words = [elsewhere.get(word, word) for word in words[1:]]
+    shop = launch.start(*launch.whence, *words, env=env | here)
+    http_receiver.received.wait_for(20)
+    address = f"http://127.0.0.1:{here['WHENCE_METRICS_PORT']}/metrics"
+    with build_opener(ProxyHandler({})).open(address, timeout=10) as answer:
+        assert b'service_name="shop"' in answer.read()
+    # It lives long enough to have sent metrics at its end, had it been told to.
+    http_receiver.received.wait_for(100)
+    shop.terminate()
+    _, said = shop.communicate(timeout=20)
+    assert shop.returncode == 0, said
+    assert set(http_receiver.received.paths) == {"/v1/traces"}
 
 
 def test_it_is_not_run_as_root() -> None:
