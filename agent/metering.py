@@ -3,11 +3,8 @@
 - Every 15 s, or as OTEL_METRIC_EXPORT_INTERVAL says, each destination reads all metrics and sends
   them.  OpenTelemetry's default of a minute is made for counters; a loop that stood still for a
   second is not to be found in the percentiles of a minute, and a collection costs two milliseconds.
-- The last time is at the end, unless the process was there for less than a second: its series would
-  be one more of as many as there are runs, each of one point.
-- What did not arrive is not sent again: the next collection says it all.  After a failure the
-  destination is left alone, for 1 s, then 2, ... 60 at most.  The user reads one line when it goes
-  down and one when it is up again.
+- The last time is at the end, unless the process was there for less than a second and nobody asked
+  for metrics: its series would be one more of as many as there are runs, each of one point.
 
 Start-up path of every attached process: imports nothing heavy.
 """
@@ -16,51 +13,26 @@ import os
 from time import monotonic
 
 from .background import Signal
-from .exporting import CannotExport, ExportError, load
+from .metrics_destination import MetricsDestination
 from .report import warn
 from .resident import STOPPED, Resident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Protocol
 
     from .config import Settings
-
-    class MetricsExporter(Protocol):
-        """Reads all metrics and takes them somewhere."""
-
-        label: str
-
-        def start(self, settings: Settings) -> None:
-            """Make ready; called once."""
-
-        def export(self, timeout: float | None) -> None:
-            """Read and send, within `timeout` seconds if there is one; raises ExportError.
-
-            An ExportError or CannotExport without a text is told to nobody."""
-
-        def stop(self, timeout: float) -> None:
-            """Let go of everything, within `timeout` seconds."""
-
-        def abandon(self) -> None:
-            """Let go, in a forked child, of what belongs to the parent."""
-
-
-EXPORTERS = {"otlp": "whence.exporters.metrics_otlp:OtlpMetrics"}
-"""Name -> module and class, of those that come with whence."""
-FOREIGN = "whence.exporters.metrics_foreign:ForeignMetrics"
-"""Carries the exporters that are made for OpenTelemetry's SDK."""
 
 VARIABLE = "OTEL_METRICS_EXPORTER"
 INTERVAL_VARIABLE = "OTEL_METRIC_EXPORT_INTERVAL"
 INTERVAL = 15.0
 SHORTEST_LIFE = 1.0
 """Seconds that a process must have had a loop for to send metrics at its end."""
-_SHORTEST_PAUSE = 1.0
-_LONGEST_PAUSE = 60.0
 _MARGIN = 0.1
 """Seconds of the end that exporters are not given, so that all is over in time."""
+_AFTER_SPANS = 0.5
+"""Seconds of the end that are left for the last collection, which waits for the last span: it is to
+say what became of it."""
 
 
 def exporters_of(settings: "Settings", environ: "Mapping[str, str]") -> tuple[str, ...]:
@@ -114,13 +86,17 @@ class Metering:
         self._before_loading = before_loading
         self._interval = interval_of(os.environ)
         self._destinations: list[MetricsDestination] = []
+        self._shortest_life = 0.0 if asked_for(os.environ) else SHORTEST_LIFE
         self._due = 0.0
+        self._ended = False
         self._woken = Signal()
+        self._spans_are_sent = Signal()
         self.resident = Resident("sending metrics", self._work, self._woken.set)
 
     def finish(self) -> None:
-        """Have the last collection sent, where no thread runs that does."""
-        if self._is_worth_an_end():
+        """The spans are sent: have the last collection sent, if no thread runs in this one."""
+        self._spans_are_sent.set()
+        if not self._ended and self._is_worth_an_end():
             self.resident.finish()
 
     def in_child(self) -> "Metering":
@@ -144,15 +120,18 @@ class Metering:
             self._end()
 
     def _end(self) -> None:
+        self._ended = True
         if self._is_worth_an_end():
             self._load()
+            self._spans_are_sent.wait(self.resident.stop_by - _AFTER_SPANS - monotonic())
             for destination in self._destinations:
                 destination.export(self._left())
         for destination in self._destinations:
             destination.stop(self._left())
 
     def _is_worth_an_end(self) -> bool:
-        return self.resident.life >= SHORTEST_LIFE
+        """Whether there was an event at all, and time enough since."""
+        return self.resident.life >= self._shortest_life
 
     def _left(self) -> float:
         return max(0.0, self.resident.stop_by - _MARGIN - monotonic())
@@ -167,87 +146,3 @@ class Metering:
                     destination.start(self._settings)
             finally:
                 self.resident.loading = False
-
-
-class MetricsDestination:
-    """Where metrics go, and whether it is up."""
-
-    def __init__(
-        self, name: str, load_exporter: "Callable[[str], MetricsExporter] | None" = None
-    ) -> None:
-        self.name = name
-        self._load = load_exporter or _load_exporter
-        self._exporter: MetricsExporter | None = None
-        self._failures = 0
-        self._retry_at = 0.0
-        self._complained = False
-
-    def start(self, settings: "Settings") -> None:
-        """Load the exporter and make it ready.  Never raises."""
-        try:
-            exporter = self._load(self.name)
-            exporter.start(settings)
-            self._exporter = exporter
-        except CannotExport as error:
-            self._complain(str(error))
-        except Exception as error:
-            self._complain(
-                f"the metrics exporter {self.name} cannot be loaded "
-                f"({type(error).__name__}: {error}); it gets no metrics"
-            )
-
-    def export(self, timeout: float | None) -> None:
-        """Send the metrics of this moment.  Never raises.
-
-        `timeout` is what is left at the end of the process, in seconds; None while it runs."""
-        exporter = self._exporter
-        if exporter is None or (self._failures and monotonic() < self._retry_at):
-            return
-        try:
-            exporter.export(timeout)
-        except CannotExport as error:
-            self._exporter = None
-            self._complain(str(error))
-            exporter.stop(0.0)
-        except ExportError as error:
-            self._back_off(str(error))
-        except Exception as error:
-            self._back_off(f"{exporter.label} failed ({type(error).__name__}: {error})")
-        else:
-            self._failures = 0
-            if self._complained:
-                self._complained = False
-                warn(f"{exporter.label} takes metrics again")
-
-    def stop(self, timeout: float) -> None:
-        """Let the exporter go.  Never raises."""
-        if self._exporter is not None:
-            try:
-                self._exporter.stop(timeout)
-            except Exception as error:
-                warn(f"{self._exporter.label} did not end well ({type(error).__name__}: {error})")
-
-    def abandon(self) -> None:
-        """Let go of what belongs to the parent, in a forked child.  Never raises."""
-        if self._exporter is not None:
-            try:
-                self._exporter.abandon()
-            except Exception as error:
-                warn(f"{self._exporter.label} did not let go ({type(error).__name__}: {error})")
-
-    def _back_off(self, problem: str) -> None:
-        pause = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2 ** min(self._failures, 10))
-        self._failures += 1
-        self._retry_at = monotonic() + pause
-        self._complain(problem)
-
-    def _complain(self, problem: str) -> None:
-        if problem and not self._complained:
-            self._complained = True
-            warn(problem)
-
-
-def _load_exporter(name: str) -> "MetricsExporter":
-    exporter: MetricsExporter
-    exporter = load(EXPORTERS[name])() if name in EXPORTERS else load(FOREIGN)(name)
-    return exporter

@@ -61,8 +61,8 @@ class Resident:
 
     @property
     def life(self) -> float:
-        """Seconds from the first event to now, or to stop(); 0.0 before."""
-        return (self._ended or monotonic()) - self._began if self._began else 0.0
+        """Seconds from the first event to now, or to stop(); -1.0 without one."""
+        return (self._ended or monotonic()) - self._began if self._began else -1.0
 
     def begin(self) -> None:
         """Begin with the next event."""
