@@ -59,17 +59,19 @@ def listen(listener: "TraceListener") -> None:
     """Give a listener the traces that are finished from now on, attached or not."""
     if disabled_by(os.environ) is None:
         chosen = _settings or resolve(environ=os.environ)
-        if _settings is None and not pipeline.listeners():
-            recording.start(chosen)
-        pipeline.listen(listener, chosen)
+        with pipeline.listening:
+            if _settings is None and not pipeline.listeners():
+                recording.start(chosen)
+            pipeline.listen(listener, chosen)
 
 
 def stop_listening(listener: "TraceListener") -> None:
     """Give a listener no more."""
-    if listener in pipeline.listeners():
-        pipeline.stop_listening(listener)
-        if _settings is None and not pipeline.listeners():
-            recording.stop()
+    with pipeline.listening:
+        if listener in pipeline.listeners():
+            pipeline.stop_listening(listener)
+            if _settings is None and not pipeline.listeners():
+                recording.stop()
 
 
 def flush_traces(timeout: float) -> None:

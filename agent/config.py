@@ -67,6 +67,8 @@ class Settings:
     min_duration: float
     """Milliseconds."""
     max_spans: int
+    max_rate: int
+    """Spans a second; 0 is any number."""
     segment: float
     """Seconds."""
     stacks: int

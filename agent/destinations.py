@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .config import Settings
-    from .engine import SpanLifetime
+    from .engine import SpanLifetime, Trace
     from .exporting import Exporter
 
 SHORTEST_PAUSE = 1.0
@@ -115,6 +115,14 @@ class Destination:
         self.unsampled += taken.unsampled
         self.failed += len(batch) - taken.sent - taken.unsampled
         self.pending = 0
+
+    def is_sampled(self, trace: "Trace") -> bool:
+        """Whether its sampler wants a trace; one that has none wants all.  Never raises."""
+        ask = getattr(self.exporter, "is_sampled", None)
+        try:
+            return ask is None or bool(ask(trace))
+        except Exception:
+            return True  # it will fail again when it exports, and that is told
 
     def stop(self, timeout: float) -> None:
         """Let the exporter go.  Never raises."""

@@ -28,12 +28,14 @@ _JAEGER = "http://localhost:16686/search?lookback=1h&service="
 
 def end_facts(settings: "Settings") -> EndFacts:
     """What stayed open, what never settled, what blocked, what was dropped, where to look."""
+    counts = pipeline.counts()
     return EndFacts(
         created=sum(row.created for row in known_types()),
         open=_open_chains(),
         never_settled=FUTURE.leaked + _still_open(FUTURE.created, FUTURE.destroyed),
         worst_block=_worst_block(settings),
-        dropped=pipeline.counts().dropped,
+        dropped=counts.dropped,
+        over_rate=counts.over_rate,
         problems=[d.problem.partition(";")[0] for d in pipeline.destinations() if d.problem],
         where=_where(settings),
     )

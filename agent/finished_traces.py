@@ -8,6 +8,7 @@ from time import monotonic_ns, time_ns
 from typing import Any
 
 from .engine import OPEN, Site, SpanLifetime, site
+from .engine.places import Span as Place
 from .naming import span_name
 
 _PRIVATE = ("kind", "carrier")
@@ -144,23 +145,29 @@ class Trace:
 def trace_of(records: Sequence[SpanLifetime], has_all: bool) -> Trace:
     """The trace of these lifetimes, of which there is at least one; each has its place."""
     epoch = time_ns() - monotonic_ns()
-    spans: dict[tuple[int, int], Span] = {}
-    parents: list[tuple[Span, tuple[int, int] | None]] = []
+    places: dict[tuple[int, int], Span] = {}
+    made: list[tuple[Span, Place]] = []
     for record in sorted(records, key=lambda record: (record.created, record.async_id)):
         place = record.span
         assert place is not None
-        span = spans[place.async_id, place.segment] = _span_of(record, epoch)
-        parents.append((span, place.parent))
-    root = None
-    for span, above in parents:
-        span.parent = None if above is None else spans.get(above)
+        span = places[place.async_id, place.segment] = _span_of(record, epoch)
+        made.append((span, place))
+    root: Span | None = None
+    by_id: dict[int, Span] = {}
+    for span, place in made:
+        if place.parent is not None:
+            span.parent = places.get(place.parent)
+        elif root is None:
+            root = span
+        else:
+            # It is under a span of the application's, which is not ours to show.
+            span.parent = by_id.get(span.execution_async_id) or by_id.get(span.trigger_async_id)
         if span.parent is not None:
             span.parent.children.append(span)
-        elif above is None:
-            root = span
-    all_of_it = list(spans.values())
-    ended = all(span.outcome != OPEN for span in all_of_it)
-    return Trace(root or all_of_it[0], all_of_it, has_all and root is not None and ended)
+        by_id[span.async_id] = span
+    spans = [span for span, _ in made]
+    ended = all(span.outcome != OPEN for span in spans)
+    return Trace(root or spans[0], spans, has_all and root is not None and ended)
 
 
 def _span_of(record: SpanLifetime, epoch: int) -> Span:
@@ -170,7 +177,7 @@ def _span_of(record: SpanLifetime, epoch: int) -> Span:
     span.execution_async_id = record.execution_async_id
     span.type = record.type.name
     span.name = span_name(record.type.name, record.name)
-    span.children = []
+    span.parent, span.children = None, []
     span.counted = _counted(record)
     life = max(0, record.ended - record.created)
     run = min(max(0, record.run), life)

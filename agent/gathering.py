@@ -40,7 +40,9 @@ class _Tree:
     def add(self, record: SpanLifetime) -> None:
         self.records.append(record)
         if record.span is not None and record.span.parent is None:
-            self.began = record.created
+            # A trace of the application's may have several roots of ours.
+            began = record.created
+            self.began = began if self.began is None else min(began, self.began)
 
     def has_all(self, trace: Trace) -> bool:
         return self.began is not None and len(self.records) >= trace.spans

@@ -175,6 +175,13 @@ TABLE = (
         metavar="N",
     ),
     Setting(
+        "max_rate",
+        whole("a whole number of spans a second, 0 for no limit", 0),
+        0,
+        "spans a second; beyond that whole traces are left out (default: 0, no limit)",
+        metavar="N",
+    ),
+    Setting(
         "segment",
         number("a number of seconds above 0", lambda seconds: seconds > 0),
         60.0,

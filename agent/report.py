@@ -64,7 +64,16 @@ class EndFacts:
     each as text (`TimerHandle app.py:88`).  `where` are places to look: a word and a text.
     """
 
-    __slots__ = ("created", "dropped", "never_settled", "open", "problems", "where", "worst_block")
+    __slots__ = (
+        "created",
+        "dropped",
+        "never_settled",
+        "open",
+        "over_rate",
+        "problems",
+        "where",
+        "worst_block",
+    )
 
     def __init__(
         self,
@@ -74,6 +83,7 @@ class EndFacts:
         never_settled: int = 0,
         worst_block: Block | None = None,
         dropped: int = 0,
+        over_rate: int = 0,
         problems: "Sequence[str]" = (),
         where: "Sequence[tuple[str, str]]" = (),
     ) -> None:
@@ -82,6 +92,7 @@ class EndFacts:
         self.never_settled = never_settled
         self.worst_block = worst_block
         self.dropped = dropped
+        self.over_rate = over_rate
         self.problems = problems
         self.where = where
 
@@ -113,6 +124,8 @@ def end_block(facts: EndFacts) -> str:
         summary.append(f"worst block {_milliseconds(block.seconds)} {block.site} ({block.name})")
     if facts.dropped:
         summary.append(f"{_count(facts.dropped, 'span')} dropped")
+    if facts.over_rate:
+        summary.append(f"{_count(facts.over_rate, 'span')} over --max-rate")
     rows = [("open", line) for line in _open_lines(facts.open)]
     rows += [("failed", problem) for problem in facts.problems]
     rows += facts.where

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .config import Settings
     from .destinations import Destination
-    from .engine import SpanLifetime
+    from .engine import SpanLifetime, Trace
 
 BATCH = 8192
 GATHERING = 0.25
@@ -56,12 +56,16 @@ class Counts:
     """What became of the spans of this process so far, as numbers of spans.
 
     `dropped` did not arrive somewhere; `unsampled` no sampler wanted; `counted` were too much for
-    their traces and are numbers on their ancestors.  A span with two destinations counts twice.
+    their traces and are numbers on their ancestors; `over_rate` were left out with their traces, by
+    `max_rate`.  A span with two destinations counts twice.
     """
 
-    __slots__ = ("counted", "dropped", "sent", "unsampled")
+    __slots__ = ("counted", "dropped", "over_rate", "sent", "unsampled")
 
-    def __init__(self, sent: int, unsampled: int, counted: int, dropped: int) -> None:
+    def __init__(
+        self, sent: int, unsampled: int, counted: int, dropped: int, over_rate: int = 0
+    ) -> None:
+        self.over_rate = over_rate
         self.sent = sent
         self.unsampled = unsampled
         self.counted = counted
@@ -85,7 +89,7 @@ class Sender:
         self.settings = settings
         self._before_loading = before_loading
         self.destinations = destinations
-        self.tracer = Tracer(settings.max_spans)
+        self.tracer = Tracer(settings.max_spans, settings.max_rate)
         self.gathering = Gathering(settings.segment)
         self._segment = int(settings.segment * 1e9)
         self._scan_every = min(max(settings.segment / 4, GATHERING), _LONGEST_SLEEP)
@@ -101,7 +105,7 @@ class Sender:
         self._loaded = False
         self._taken = ring.pushed - len(ring)
         """How many records out of the ring have been handed to the destinations, or counted."""
-        self._counted = 0
+        self._counted = self._over_rate = 0
         self._uncut = 0
         """What is open at the end and not yet handed to the destinations."""
 
@@ -123,6 +127,7 @@ class Sender:
             unsampled=sum(d.unsampled for d in self.destinations),
             counted=self._counted,
             dropped=lost,
+            over_rate=self._over_rate,
         )
 
     @property
@@ -168,8 +173,7 @@ class Sender:
     def inherit(self, other: "Sender") -> None:
         """Go on where another sender leaves off, which has no thread any more."""
         other.pause()
-        self.tracer, self.gathering = other.tracer, other.gathering
-        self.tracer.max_spans = self.settings.max_spans
+        self.gathering = other.gathering
 
     def pause(self) -> None:
         """Have no thread, for a fork.  Waits for a moment only: a send is not interrupted."""
@@ -285,7 +289,7 @@ class Sender:
         for destination in self.destinations:
             destination.pending = len(batch)
         self._taken += taken
-        self._counted = self.tracer.counted
+        self._counted, self._over_rate = self.tracer.counted, self.tracer.over_rate
 
     def _cut(self, lifetimes: "list[SpanLifetime]", most: int) -> "Iterator[list[SpanLifetime]]":
         """The records of their segments, in batches; one that is empty if there are none."""
@@ -346,7 +350,12 @@ class Sender:
             for destination in self.destinations:
                 destination.start(self.settings)
             self._loaded = True
+            if self.destinations:
+                self.tracer.is_sampled = self._is_sampled
             stay_unlisted()
+
+    def _is_sampled(self, trace: "Trace") -> bool:
+        return any(destination.is_sampled(trace) for destination in self.destinations)
 
     def _export(self, batch: "list[SpanLifetime]") -> None:
         self.gathering.take(batch)

@@ -25,6 +25,8 @@ The rules:
 - `start` raises `CannotExport`, with the line for the user, if what it was told can never work.
 - It may have a method `check(timeout)`: whether the destination would take spans.  It sends none,
   leaves nothing behind, and raises `ExportError` if not; `whence doctor` calls it.
+- It may have a method `is_sampled(trace)`: whether its sampler wants a `whence.engine.Trace`, which
+  it decides once.  Of what nobody wants, `max_rate` takes no account.
 - In a forked child there is a new exporter.  The parent's may have a method `abandon()`, which is
   called there: to let go, in silence, of what belongs to the parent.
 """

@@ -60,6 +60,10 @@ class ConsoleExporter:
                 self._print(trace)
         return Taken(len(spans), len(batch) - len(spans))
 
+    def is_sampled(self, trace: Trace) -> bool:
+        """Whether the sampler wants a trace."""
+        return self._maker.identity_of(trace).sampled
+
     def stop(self, timeout: float) -> None:
         """Print what is left."""
         for trace in list(self._trees):

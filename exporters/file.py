@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from whence.config import Settings
-from whence.engine import SpanLifetime
+from whence.engine import SpanLifetime, Trace
 from whence.exporting import ExportError, Taken
 
 from .otlp_json import JsonEncoder
@@ -59,6 +59,10 @@ class FileExporter:
         else:
             return
         raise ExportError(f"{self._path} cannot be written ({problem}); spans are dropped")
+
+    def is_sampled(self, trace: Trace) -> bool:
+        """Whether the sampler wants a trace."""
+        return self._maker.identity_of(trace).sampled
 
     def stop(self, timeout: float) -> None:
         """Close the file."""

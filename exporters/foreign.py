@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from whence.config import Settings
-from whence.engine import SpanLifetime
+from whence.engine import SpanLifetime, Trace
 from whence.exporting import CannotExport, ExportError, Taken
 
 from .entry_points import load
@@ -45,6 +45,10 @@ class ForeignExporter:
             if result is not SpanExportResult.SUCCESS:
                 raise ExportError(f"{self.label} failed; spans are dropped", Taken(0, unsampled))
         return Taken(len(spans), unsampled)
+
+    def is_sampled(self, trace: Trace) -> bool:
+        """Whether the sampler wants a trace."""
+        return self._maker.identity_of(trace).sampled
 
     def stop(self, timeout: float) -> None:
         """Shut it down."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from opentelemetry.sdk.resources import Resource
 
 from whence.config import Settings
-from whence.engine import SpanLifetime
+from whence.engine import SpanLifetime, Trace
 from whence.exporting import ExportError, SpansRejected, Taken
 
 from .otlp_answers import rejected_in_json, rejected_in_protobuf
@@ -84,6 +84,10 @@ class OtlpExporter:
             self._transport.send(_NO_SPANS.get(self._otlp.protocol, b""), timeout)
         except SendError as error:
             raise ExportError(explain(error, self._otlp)) from error
+
+    def is_sampled(self, trace: Trace) -> bool:
+        """Whether the sampler wants a trace."""
+        return self._maker.identity_of(trace).sampled
 
     def stop(self, timeout: float) -> None:
         """End the connection."""

@@ -32,9 +32,20 @@ class TraceIdentity:
 class Trace:
     """One tree of spans."""
 
-    __slots__ = ("__weakref__", "_made", "carrier", "identity", "remote", "root", "spans")
+    __slots__ = (
+        "__weakref__",
+        "_made",
+        "admitted",
+        "carrier",
+        "identity",
+        "remote",
+        "root",
+        "spans",
+    )
 
     def __init__(self, root: Any) -> None:
+        self.admitted: bool | None = None
+        """Whether there was room for it among the spans of its second; None: nobody has asked."""
         self.root = root
         """Its first SpanLifetime, for a sampler to look at; None once it has an identity."""
         self.carrier: dict[str, str] | None = None

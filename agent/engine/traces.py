@@ -11,14 +11,18 @@ The sender thread runs this, one lifetime after the other as they come out of th
   the one before, so every parent appears in time.
 - A trace has at most `max_spans` spans, and as many failures again; what comes after that is
   counted on its nearest ancestor that is still to be exported.
+- With a `Rate`, a trace that finds no room when its first span comes out is left out; if something
+  in it fails or blocks, what comes after that is exported all the same.
 - No trace is deeper than `MAX_DEPTH`: what would be below roots a new one, linked.
 """
 
+from collections.abc import Callable
 from time import sleep
 
 from .lifetimes import DROPPED, KEPT, OPEN, SpanLifetime
-from .parents import standing_for
+from .parents import forget_family, standing_for
 from .places import Segments, Span, Trace
+from .rate import Rate
 from .recorder import open_lifetimes
 
 MAX_DEPTH = 48
@@ -34,18 +38,35 @@ _MOMENTS = 100
 class Tracer:
     """Gives kept lifetimes their places."""
 
-    def __init__(self, max_spans: int = 2000) -> None:
+    def __init__(self, max_spans: int = 2000, max_rate: int = 0) -> None:
+        """`max_rate` spans a second; 0 is any number."""
         self.max_spans = max_spans
+        self.rate = Rate(max_rate) if max_rate else None
+        self.is_sampled: Callable[[Trace], bool] = lambda trace: True
+        """Whether any sampler wants a trace: of what none wants, no room is taken.  Only asked if
+        there is a rate."""
         self.counted = 0
-        """How many lifetimes were counted instead of exported."""
+        """How many lifetimes were too much for their traces, and counted instead of exported."""
+        self.over_rate = 0
+        """How many were left out with their traces, for which there was no room."""
 
     def place(self, lifetime: SpanLifetime) -> bool:
-        """Place an ended lifetime.  False: its trace is full, and it was counted instead."""
+        """Place an ended lifetime.  False: there is no room for it, and it was counted instead."""
         parent = None if lifetime.segments is not None else _settled(lifetime.parent)
-        if lifetime.span is None and parent is not None and self._is_full(lifetime, parent):
-            self._count(lifetime, parent)
-            lifetime.fate = DROPPED
-            return False
+        if self.rate is not None and not self._is_admitted(lifetime, self.rate):
+            self.over_rate += 1
+        elif lifetime.span is None and parent is not None and self._is_full(lifetime, parent):
+            self.counted += 1
+        else:
+            self._place(lifetime, parent)
+            return True
+        if parent is not None:
+            _count(lifetime, parent)
+        lifetime.fate = DROPPED
+        forget_family(lifetime)
+        return False
+
+    def _place(self, lifetime: SpanLifetime, parent: SpanLifetime | None) -> None:
         span = _span_of(lifetime)
         span.consumer = parent is not None and _outlived(lifetime, parent)
         span.out = True
@@ -55,7 +76,6 @@ class Tracer:
         lifetime.parent = None
         if lifetime.segments is not None:
             _leave_last_segment(lifetime, lifetime.segments)
-        return True
 
     def due(self, now: int, length: int) -> list[SpanLifetime]:
         """The open lifetimes whose present segment is `length` nanoseconds old, parents first."""
@@ -80,7 +100,7 @@ class Tracer:
                 # It will be in a trace of its own from now on in any case.
                 lifetime.span = _root_span(lifetime, _nearest_span(lifetime, parent))
         span = _span_of(lifetime)
-        span.out = True
+        span.out = span.trace.admitted = True
         record = lifetime.copy()
         lifetime.events = None
         record.link, record.links = _link_of(lifetime), _links_of(lifetime)
@@ -104,25 +124,44 @@ class Tracer:
         ancestor = _nearest_span(lifetime, parent)
         if ancestor is None:
             return False
-        return ancestor.trace.spans >= self.max_spans * (1 if lifetime.error is None else 2)
+        return ancestor.trace.spans >= self.max_spans * (2 if _is_preferred(lifetime) else 1)
 
-    def _count(self, lifetime: SpanLifetime, parent: SpanLifetime) -> None:
-        """Count it on the nearest ancestor whose own record is still to come."""
-        self.counted += 1
-        ancestor: SpanLifetime | None = parent
-        while ancestor is not None and (ancestor.span is None or ancestor.span.out):
-            ancestor = _settled(ancestor.parent)
-        if ancestor is None or ancestor.span is None:
-            return
-        counted = ancestor.span.counted
-        if counted is None:
-            counted = ancestor.span.counted = {}
-        key: tuple[str, str | None] = (lifetime.type.name, lifetime.name)
-        if key not in counted and len(counted) >= MAX_COUNTED_NAMES:
-            key = ("other", None)
-        total = counted.setdefault(key, [0, 0])
-        total[0] += 1
-        total[1] += lifetime.ended - lifetime.created
+    def _is_admitted(self, lifetime: SpanLifetime, rate: Rate) -> bool:
+        trace = _first_place(lifetime).trace
+        is_sampled = trace.identity.sampled if trace.identity else self.is_sampled(trace)
+        if not is_sampled:
+            return True
+        if not trace.admitted:
+            preferred = _is_preferred(lifetime)
+            if trace.admitted is None or preferred:
+                trace.admitted = rate.has_room(lifetime.ended, preferred=preferred)
+            if not trace.admitted:
+                return False
+        rate.take()
+        return True
+
+
+def _is_preferred(lifetime: SpanLifetime) -> bool:
+    """Whether it tells of a failure, or of what blocked a loop."""
+    return lifetime.error is not None or bool(lifetime.events)
+
+
+def _count(lifetime: SpanLifetime, parent: SpanLifetime) -> None:
+    """Count it on the nearest ancestor whose own record is still to come."""
+    ancestor: SpanLifetime | None = parent
+    while ancestor is not None and (ancestor.span is None or ancestor.span.out):
+        ancestor = _settled(ancestor.parent)
+    if ancestor is None or ancestor.span is None:
+        return
+    counted = ancestor.span.counted
+    if counted is None:
+        counted = ancestor.span.counted = {}
+    key: tuple[str, str | None] = (lifetime.type.name, lifetime.name)
+    if key not in counted and len(counted) >= MAX_COUNTED_NAMES:
+        key = ("other", None)
+    total = counted.setdefault(key, [0, 0])
+    total[0] += 1
+    total[1] += lifetime.ended - lifetime.created
 
 
 def place_now(lifetime: SpanLifetime) -> Span | None:
@@ -130,7 +169,11 @@ def place_now(lifetime: SpanLifetime) -> Span | None:
     of its span; None if it has ended, and will not be exported.
 
     The lifetime is kept."""
-    return _span_of(lifetime, 1) if _is_certain(lifetime, 1) else None
+    if not _is_certain(lifetime, 1):
+        return None
+    span = _span_of(lifetime, 1)
+    span.trace.admitted = True
+    return span
 
 
 def _span_of(lifetime: SpanLifetime, moments: int = _MOMENTS) -> Span:
@@ -235,6 +278,19 @@ def _nearest_span(lifetime: SpanLifetime, parent: SpanLifetime | None) -> Span |
     return None
 
 
+def _first_place(lifetime: SpanLifetime) -> Span:
+    """The place of the nearest from here upwards that has one; else the root is given one."""
+    child = lifetime
+    while child.span is None:
+        ancestor = _settled(child.parent)
+        if ancestor is None:
+            return _give(child, _new_span(child, None))
+        if ancestor.span is not None:
+            return _span_at(ancestor, child)
+        child = ancestor
+    return child.span
+
+
 def _span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
     if parent.segments is not None:
         return parent.segments.at(child.created)
@@ -254,7 +310,9 @@ def _link_to(target: SpanLifetime | Span | None, lifetime: SpanLifetime) -> Span
     if target is None:
         return None
     _span_of(target)
-    return _span_at(target, lifetime)
+    place = _span_at(target, lifetime)
+    place.trace.admitted = True
+    return place
 
 
 def _links_of(lifetime: SpanLifetime) -> list[tuple[SpanLifetime | Span, str]] | None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lives import MS, Lives
-from whence.engine import SpanLifetime, Tracer
+from whence.engine import Span, SpanLifetime, TraceIdentity, Tracer, UserSpan, place_now
 from whence.engine.resource_types import EXECUTOR_JOB, REQUEST
 from whence.finished_traces import Trace, trace_of
 
@@ -123,3 +123,21 @@ def test_what_a_person_reads_of_it_names_it(lives: Lives) -> None:
     trace = finished(lives)
     assert repr(trace) == "<Trace task main, 1 spans>"
     assert repr(trace.root) == f"<Span {main.async_id} task main>"
+
+
+def test_what_is_under_a_span_of_the_application_is_under_what_that_was_in(lives: Lives) -> None:
+    main = lives.begin("main")
+    with lives.running(main):
+        context = object()
+        user = UserSpan(TraceIdentity(1, None, None, sampled=True), context, None, remote=False)
+        child = lives.begin("child", by=main)
+    # As it is where the application's span is the parent, which has a place in the same trace.
+    place, above = place_now(main), user.span
+    assert place is not None
+    assert above is not None
+    child.parent = None
+    child.span = Span(place.trace, child.async_id, 0, above)
+    lives.end(child, after=2)
+    lives.end(main)
+    trace = finished(lives)
+    assert [span.name for span in trace.root.children] == ["task child"]

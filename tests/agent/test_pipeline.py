@@ -185,7 +185,7 @@ def test_after_the_end_nothing_is_held_and_it_can_begin_again(launch: Launcher) 
     assert ran.out.splitlines() == [
         "(0, 2)",
         "(0, 2)",
-        "Counts(counted=0, dropped=0, sent=2, unsampled=0)",
+        "Counts(counted=0, dropped=0, over_rate=0, sent=2, unsampled=0)",
     ], ran
     assert (launch.folder / "out.jsonl").read_text().count('"spanId"') == 4
 
