@@ -16,7 +16,7 @@ from whence.engine.resource_types import EXECUTOR_JOB, TASK
 from .foreign_executors import Job, is_plain
 from .jobs import job_name
 from .patching import Patches, found
-from .threads import pool_threads
+from .threads import hide_threads_of
 
 _GIVEN = {"_run_sync_endpoint": "function"}
 """Name of a framework's function that calls one of the program's -> the argument that this is."""
@@ -25,8 +25,7 @@ _GIVEN = {"_run_sync_endpoint": "function"}
 def install(patches: Patches) -> None:
     """See jobs being given to a thread, and tasks begin."""
     patches.wrap(_asyncio.AsyncIOBackend, "run_sync_in_worker_thread", _run_sync)
-    pool_threads.add(_asyncio.WorkerThread)
-    patches.on_undo(lambda: pool_threads.discard(_asyncio.WorkerThread))
+    hide_threads_of(patches, getattr(_asyncio, "WorkerThread", None))
     handle: Any = getattr(_asyncio, "TaskHandle", None)
     # Before anyio 4.12 a task runs the program's coroutine itself.
     if handle is not None and found(handle, "_run_coro") is not None:

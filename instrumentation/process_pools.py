@@ -12,11 +12,13 @@ from whence.engine.resource_types import EXECUTOR_JOB
 
 from .jobs import job_name
 from .patching import Patches
+from .threads import hide_threads_of
 
 
 def install(patches: Patches) -> None:
     """See jobs being submitted."""
     patches.wrap(process.ProcessPoolExecutor, "submit", _submit)
+    hide_threads_of(patches, getattr(process, "_ExecutorManagerThread", None))
 
 
 def _submit(wrapped: Any, pool: Any, args: Any, kwargs: Any) -> Any:

@@ -31,7 +31,7 @@ from whence.engine.sites import PLUMBING, whose
 from .jobs import job_name
 from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
 
-pool_threads: set[type] = set()
+_pool_threads: set[type] = set()
 """Classes of threads that run the jobs of a pool; what one does belongs to who gave it the job."""
 
 _MUTED = object()
@@ -41,6 +41,13 @@ _MUTED = object()
 def install(patches: Patches) -> None:
     """See threads start and run."""
     patches.replace(threading.Thread, "start", _starting(patches, threading.Thread.start))
+
+
+def hide_threads_of(patches: Patches, cls: type | None) -> None:
+    """Let threads of this class be no spans: they run the jobs of a pool."""
+    if cls is not None:
+        _pool_threads.add(cls)
+        patches.on_undo(lambda: _pool_threads.discard(cls))
 
 
 def _starting(patches: Patches, original: Callable[..., None]) -> Callable[..., None]:
@@ -70,7 +77,7 @@ def _created(thread: threading.Thread) -> Lifetime:
     if isinstance(lifetime, SpanLifetime):
         target = vars(thread).get("function", vars(thread).get("_target"))
         lifetime.name = job_name(thread if target is None else target)
-        plumbing = type(thread) in pool_threads or _is_worker(target)
+        plumbing = type(thread) in _pool_threads or _is_worker(target)
         if plumbing or lifetime.name == "Loop._do_shutdown":  # uvloop's: Cython has no code objects
             # A pool's worker, say: what it does belongs to whoever submitted the jobs.
             hide(lifetime)

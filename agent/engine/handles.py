@@ -16,14 +16,16 @@ from contextvars import Context, copy_context
 from types import FunctionType
 from typing import Any
 
+from .blocks import held
 from .connected import is_of_connection
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
+from .histograms import LONG
 from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
-from .recorder import begin, clock, finish, hide, note_longest, recorder
+from .recorder import begin, clock, finish, hide, recorder
 from .resource_types import HANDLE, TASK, TIMER_HANDLE
-from .scheduled import callback_name, settled_cause
+from .scheduled import callback_name, hide_unfired, settled_cause
 from .scopes import enter_scopes, leave_scopes
 from .selected import is_left_out
 from .standin import StandIn
@@ -66,13 +68,19 @@ class _Tracked:
         if collected:
             drain_collected(state)
         previous = state.current
+        began = ready = now = 0
         try:
             state.current = lifetime
             lifetime.resource = self if task is None else task
             if lifetime.created:
-                now = lifetime.entered = clock()
-                if now > lifetime.scheduled:
-                    lifetime.ready += now - lifetime.scheduled
+                began = lifetime.entered = state.entered = clock()
+                ready = began - lifetime.scheduled
+                if ready > 0:
+                    lifetime.ready += ready
+                    if ready > LONG:
+                        lifetime.type.turns.long_ready(ready)
+                else:
+                    ready = 0
             if listeners.before is not None:
                 state.depth += 1
                 try:
@@ -105,13 +113,17 @@ class _Tracked:
                     state.depth -= 1
                 if state.changed:
                     hooks_changed(state)
-            if lifetime.created and lifetime.entered:
+            if began:
                 now = lifetime.scheduled = clock()
-                step = now - lifetime.entered
-                lifetime.run += step
-                lifetime.steps += 1
-                if step > recorder.longest_step:
-                    note_longest(lifetime, step)
+                step = now - began
+                if step > recorder.notable:
+                    step = held(state, lifetime, began, now)
+                if lifetime.entered:
+                    lifetime.run += step
+                    lifetime.steps += 1
+                lifetime.type.turns.counts[ready.bit_length()][step.bit_length()] += 1
+                state.busy += step
+                state.entered = 0
             state.current = previous
             lifetime.resource = None
             if ends and lifetime.open:
@@ -284,6 +296,7 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         """Run it no more."""
         _stock_timer_cancel(self)
         if self._lifetime.open:
+            hide_unfired(self._lifetime)
             end(local.state, self._lifetime, CANCELLED)
 
 

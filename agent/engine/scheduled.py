@@ -4,7 +4,12 @@ from asyncio import futures
 from functools import partial
 from typing import Any
 
-from .lifetimes import Lifetime
+from .lifetimes import Lifetime, SpanLifetime
+from .recorder import hide
+from .resource_types import TIMER_HANDLE
+
+_SLEEP = "_set_result_unless_cancelled"
+"""The callback of the timer of `asyncio.sleep`."""
 
 _FUTURES = (futures._PyFuture, futures.Future)  # type: ignore[attr-defined]
 """What may be settled.  By the type alone: an object of the program's is not to be asked."""
@@ -33,3 +38,17 @@ def callback_name(callback: Any) -> str:
         # An object of the program's that has its own ideas of attributes.
         name = None
     return name if isinstance(name, str) else type(callback).__qualname__
+
+
+def hide_unfired(lifetime: Lifetime) -> None:
+    """Of what is cancelled, make a timer transparent: a timeout that did not come to pass.
+
+    But not a sleep, which a task has waited for, nor what has spans already."""
+    if (
+        isinstance(lifetime, SpanLifetime)
+        and lifetime.type is TIMER_HANDLE
+        and lifetime.name != _SLEEP
+        and not lifetime.keep
+        and getattr(lifetime, "resource", None) is None
+    ):
+        hide(lifetime)

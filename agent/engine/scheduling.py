@@ -19,7 +19,7 @@ from .execution import local, new_async_id
 from .lifetimes import CANCELLED, Lifetime, SpanLifetime
 from .recorder import begin, clock, hide, recorder
 from .resource_types import HANDLE, TASK, TIMER_HANDLE, ResourceType
-from .scheduled import callback_name, settled_cause
+from .scheduled import callback_name, hide_unfired, settled_cause
 from .selected import is_left_out
 from .tasks import C_STEP, TASK_OF, seen_first
 
@@ -205,6 +205,7 @@ def cancelling(original: Method) -> Method:
                 break
         original(self)
         if cancelled is not None and cancelled.open:
+            hide_unfired(cancelled)
             end(local.state, cancelled, CANCELLED)
 
     return cancel

@@ -29,6 +29,7 @@ _plumbing = tuple(
         "contextlib.py",
         "contextvars.py",
         "functools.py",
+        "multiprocessing" + sep,
         "selectors.py",
         "threading.py",
     )

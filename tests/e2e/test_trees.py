@@ -45,7 +45,6 @@ DRAWINGS = {
             task tick
                 timer Event.set
                 timer sleep
-                timer timeout  cancelled
             task consult
                 thread ask
                     task answer
