@@ -21,6 +21,7 @@ INSTRUMENTATIONS = {
         "futures",
         "tasks",
         "derived_classes",
+        "class_statements",
         "servers",
         "transports",
         "tls",

@@ -31,7 +31,7 @@ class StandIn(ABCMeta):
         """Define a stand-in, or what the program derives from one."""
         if not any("_gives_way" in vars(base) for base in bases):
             return super().__new__(mcs, name, bases, namespace, **keywords)
-        cls = type(name, originals(bases), namespace, **keywords)
+        cls = type(name, tuple(map(original, bases)), namespace, **keywords)
         if StandIn._derived is not None:
             StandIn._derived(cls)
         return cls
@@ -49,8 +49,6 @@ class StandIn(ABCMeta):
         return issubclass(subclass, original)
 
 
-def originals(bases: tuple[type, ...]) -> tuple[type, ...]:
-    """The bases, with those of the program's classes in place of what stands in for them."""
-    return tuple(
-        vars(base)["_stands_for"] if "_gives_way" in vars(base) else base for base in bases
-    )
+def original(base: type) -> type:
+    """The class itself, or what it stands in for if it gives way to that."""
+    return vars(base)["_stands_for"] if "_gives_way" in vars(base) else base
