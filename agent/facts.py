@@ -6,7 +6,8 @@ Read after the pipeline has stopped, so that the numbers are final.
 import os
 
 from . import pipeline
-from .engine import RecordedLifetime, open_lifetimes, recorder, site
+from .engine import RecordedLifetime, open_lifetimes, site
+from .engine.blocks import blocks
 from .engine.resource_types import FUTURE, known_types
 from .engine.sites import Site
 from .naming import span_name
@@ -33,7 +34,7 @@ def end_facts(settings: "Settings") -> EndFacts:
         created=sum(row.created for row in known_types()),
         open=_open_chains(),
         never_settled=FUTURE.leaked + _still_open(FUTURE.created, FUTURE.destroyed),
-        worst_block=_worst_block(settings),
+        worst_block=_worst_block(),
         dropped=counts.dropped,
         over_rate=counts.over_rate,
         problems=[d.problem.partition(";")[0] for d in pipeline.destinations() if d.problem],
@@ -66,16 +67,14 @@ def _hop(type_name: str, name: str | None, where: Site | None) -> str:
     return called if where is None else f"{called} {_place(where)}"
 
 
-def _worst_block(settings: "Settings") -> Block | None:
-    longest = recorder.longest
-    seconds = recorder.longest_step / 1e9
-    if longest is None or seconds * 1000 < settings.slow:
+def _worst_block() -> Block | None:
+    worst = blocks.worst
+    if worst is None:
         return None
-    where = site(longest.code, longest.lasti)
     return Block(
-        seconds,
-        "" if where is None else _place(where),
-        span_name(longest.type.name, longest.name),
+        worst.nanoseconds / 1e9,
+        "" if worst.site is None else _place(worst.site),
+        span_name(worst.type, worst.name),
     )
 
 

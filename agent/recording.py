@@ -1,8 +1,9 @@
 """Switching the recording on and off, as the settings say."""
 
-from . import engine
+from . import engine, watchdog
 from .config import Settings
 from .engine import recorder
+from .engine.blocks import blocks
 from .engine.resource_types import select_types
 from .engine.selected import select
 
@@ -20,15 +21,18 @@ def start(settings: Settings) -> None:
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
     recorder.messages = not settings.no_messages
-    recorder.longest, recorder.longest_step = None, 0
-    recorder.inner, recorder.inner_step = None, 0
+    slow = int(settings.slow * 1_000_000)
+    recorder.find_slow(slow)
+    blocks.worst = None
     recorder.on = True
+    watchdog.start(slow)
     engine.want_instrumentation(True)
 
 
 def stop() -> None:
     """Record nothing more; hooks of the program's own go on."""
     recorder.on = False
+    watchdog.stop()
     (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends) = _DEFAULTS
     select_types(None)
     select(None)

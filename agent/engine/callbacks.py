@@ -11,14 +11,17 @@ A loop in C is no frame: a function named `_run` is where the search for a site 
 from typing import Any
 
 from . import sites
+from .blocks import held
 from .dispatch import hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected
 from .execution import local
 from .failures import give_up, left_by
+from .histograms import LONG
 from .lifetimes import DONE
-from .recorder import clock, finish, note_longest, recorder
+from .recorder import clock, finish, recorder
 from .scopes import enter_scopes, leave_scopes
 from .tasks import AnyTask, settle
+from .waiting import brackets
 
 
 class _Bracket:
@@ -65,13 +68,19 @@ class Callback(_Bracket):
         if collected:
             drain_collected(state)
         previous = state.current
+        began = ready = now = 0
         try:
             state.current = lifetime
             lifetime.resource = self
             if lifetime.created:
-                now = lifetime.entered = clock()
-                if now > lifetime.scheduled:
-                    lifetime.ready += now - lifetime.scheduled
+                began = lifetime.entered = state.entered = clock()
+                ready = began - lifetime.scheduled
+                if ready > 0:
+                    lifetime.ready += ready
+                    if ready > LONG:
+                        lifetime.type.turns.long_ready(ready)
+                else:
+                    ready = 0
             if listeners.before is not None:
                 state.depth += 1
                 try:
@@ -97,13 +106,17 @@ class Callback(_Bracket):
                 state.depth -= 1
             if state.changed:
                 hooks_changed(state)
-        if lifetime.created and lifetime.entered:
+        if began:
             now = lifetime.scheduled = clock()
-            step = now - lifetime.entered
-            lifetime.run += step
-            lifetime.steps += 1
-            if step > recorder.longest_step:
-                note_longest(lifetime, step)
+            step = now - began
+            if step > recorder.notable:
+                step = held(state, lifetime, began, now)
+            if lifetime.entered:
+                lifetime.run += step
+                lifetime.steps += 1
+            lifetime.type.turns.counts[ready.bit_length()][step.bit_length()] += 1
+            state.busy += step
+            state.entered = 0
         state.current = previous
         lifetime.resource = None
         if lifetime.open and lifetime.type.once:
@@ -138,13 +151,19 @@ class Step(_Bracket):
         if collected:
             drain_collected(state)
         previous = state.current
+        began = ready = now = 0
         try:
             state.current = lifetime
             lifetime.resource = task
             if lifetime.created:
-                now = lifetime.entered = clock()
-                if now > lifetime.scheduled:
-                    lifetime.ready += now - lifetime.scheduled
+                began = lifetime.entered = state.entered = clock()
+                ready = began - lifetime.scheduled
+                if ready > 0:
+                    lifetime.ready += ready
+                    if ready > LONG:
+                        lifetime.type.turns.long_ready(ready)
+                else:
+                    ready = 0
             if listeners.before is not None:
                 state.depth += 1
                 try:
@@ -176,13 +195,17 @@ class Step(_Bracket):
                     state.depth -= 1
                 if state.changed:
                     hooks_changed(state)
-            if lifetime.created:
+            if began:
                 now = lifetime.scheduled = clock()
-                step = now - lifetime.entered
-                lifetime.run += step
-                lifetime.steps += 1
-                if step > recorder.longest_step:
-                    note_longest(lifetime, step)
+                step = now - began
+                if step > recorder.notable:
+                    step = held(state, lifetime, began, now)
+                if lifetime.entered:
+                    lifetime.run += step
+                    lifetime.steps += 1
+                lifetime.type.turns.counts[ready.bit_length()][step.bit_length()] += 1
+                state.busy += step
+                state.entered = 0
             state.current = previous
             lifetime.resource = None
             if ends and lifetime.open:
@@ -202,3 +225,6 @@ class Step(_Bracket):
             self = task = None  # type: ignore[assignment]
 
     __call__ = _run
+
+
+brackets.update((Callback, Step))

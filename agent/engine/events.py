@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator
 from .dispatch import emit, emit_init, listeners
 from .execution import OUTSIDE, ThreadState, local, new_async_id
 from .lifetimes import COLLECTED, DONE, Lifetime, RecordedLifetime
-from .recorder import begin, clock, entered, finish, left, recorder
+from .recorder import begin, clock, finish, recorder
 from .resource_types import ResourceType
+from .steps import entered, left
 
 collected: deque[Lifetime] = deque()
 """Lifetimes whose resource was collected before its destroy.  Only ever appended to from within
@@ -112,10 +113,11 @@ def enter(state: ThreadState, lifetime: Lifetime, resource: object) -> None:
     """before: its callback is about to run; it executes from here on (SEMANTICS 1.5)."""
     if collected:
         drain_between_turns(state)
+    previous = state.current
     state.current = lifetime
     lifetime.resource = resource
     if isinstance(lifetime, RecordedLifetime):
-        entered(lifetime)
+        entered(state, lifetime, previous)
     if listeners.before is not None:
         emit(state, listeners.before, lifetime.async_id)
 
@@ -128,7 +130,7 @@ def leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime) -> None:
     finally:
         # Also where there is no stack left for a hook.
         if lifetime.created:
-            left(lifetime)  # type: ignore[arg-type]
+            left(state, lifetime, previous)  # type: ignore[arg-type]
         state.current = previous
         if previous is not lifetime:
             lifetime.resource = None

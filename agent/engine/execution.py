@@ -13,10 +13,13 @@ The rules:
 import sys
 from _thread import _local, get_ident
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .lifetimes import Lifetime
 from .resource_types import TOP_LEVEL, ResourceType
+
+if TYPE_CHECKING:
+    from .stacks import Sample
 
 new_async_id = count(2).__next__
 
@@ -48,17 +51,22 @@ class ThreadState:
     `depth` counts the hook dispatches under way, `changed` says that the list of hooks is to change
     when the outermost one ends, `muted` marks the agent's own threads, which emit nothing,
     `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
-    `busy` is how many nanoseconds callbacks have held the loops of the thread.
+    `entered` is since when a callback has been holding the thread's loop, 0 if none does; `busy`
+    how many nanoseconds all of them have taken.  `samples` are the stacks that the watchdog has
+    taken of it meanwhile, `blamed` what of its time is blamed already: since when, and how much.
     """
 
     __slots__ = (
+        "blamed",
         "busy",
         "changed",
         "current",
         "depth",
+        "entered",
         "finalizing",
         "making",
         "muted",
+        "samples",
         "thread_id",
     )
 
@@ -68,7 +76,9 @@ class ThreadState:
         self.changed = False
         self.making: MakingHandle | None = None
         self.muted = self.finalizing = False
-        self.busy = 0
+        self.busy = self.entered = 0
+        self.samples: tuple[Sample, ...] = ()
+        self.blamed: tuple[tuple[int, int], ...] = ()
         self.thread_id = get_ident()
         threads[self.thread_id] = self
 

@@ -2,7 +2,7 @@
 
 import os
 
-from . import dispatch, events, execution, recorder
+from . import blocks, dispatch, events, execution, recorder
 
 
 def restart_in_child() -> None:
@@ -11,6 +11,7 @@ def restart_in_child() -> None:
     execution.restart_in_child()
     recorder.restart_in_child()
     events.restart_in_child()
+    blocks.restart_in_child()
 
 
 if hasattr(os, "register_at_fork"):

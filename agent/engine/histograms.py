@@ -2,15 +2,19 @@
 
 The rules:
 
-- A value costs two additions to lists, and no lock.  The hot path has `record` written out.
-- A histogram only ever grows, so any number of readers may each keep the snapshot that they took
+- What is counted for every callback of the program costs one addition to a list, and no lock.
+- Histograms only ever grow, so any number of readers may each keep the snapshot that they took
   last and subtract it: nobody resets what another one reads.
-- A slot keeps the number and the sum of its values.  So mean and total are exact, and so is the
-  smallest or largest value where it is alone in its slot, as outliers are.
+- The number of values in a slot is exact.  Their sum is too, in a `Histogram`, and among `Turns`
+  for what is `LONG`; so the largest value is exact where it is alone in its slot, as outliers are.
 """
 
 SLOTS = 64
 """Slot n holds what has n binary digits: from 2**(n-1) up to but not including 2**n nanoseconds."""
+
+LONG_SLOT = 24
+LONG = (1 << LONG_SLOT - 1) - 1
+"""Nanoseconds beyond which a turn is timed exactly: 8.4 ms."""
 
 _NANOSECONDS = 1e9
 
@@ -34,14 +38,62 @@ class Histogram:
 
     def snapshot(self) -> "Snapshot":
         """What has been counted so far."""
-        # What is counted meanwhile may be in the one and not yet in the other: a slot whose sum
-        # is too small by one value is better than one that is too large.
-        sums = tuple(self.sums)
-        return Snapshot(tuple(self.counts), sums)
+        return Snapshot(tuple(self.counts), tuple(self.sums))
 
     def clear(self) -> None:
-        """Begin anew, in place: the hot path holds the lists."""
+        """Begin anew."""
         self.counts[:] = self.sums[:] = [0] * SLOTS
+
+
+class Turns:
+    """What callbacks have had: how long they were ready before their turn, and how long it was.
+
+    The hot path has `record` written out."""
+
+    __slots__ = ("_long_ready", "_long_run", "counts")
+
+    def __init__(self) -> None:
+        self.counts = [[0] * SLOTS for _ in range(SLOTS)]
+        """By slot of the time that it was ready, then by slot of the time that it ran."""
+        self._long_ready = [0] * SLOTS
+        self._long_run = [0] * SLOTS
+
+    def record(self, ready: int, run: int) -> None:
+        """Count a turn: two durations in nanoseconds, 0 or more."""
+        self.counts[ready.bit_length()][run.bit_length()] += 1
+        if ready > LONG:
+            self.long_ready(ready)
+        if run > LONG:
+            self.long_run(run)
+
+    def long_ready(self, nanoseconds: int) -> None:
+        """Add what has been counted to the sum of its slot."""
+        self._long_ready[nanoseconds.bit_length()] += nanoseconds
+
+    def long_run(self, nanoseconds: int) -> None:
+        """Add what has been counted, or is about to be, to the sum of its slot."""
+        self._long_run[nanoseconds.bit_length()] += nanoseconds
+
+    def ready(self) -> "Snapshot":
+        """How long they were ready and waited."""
+        return _with_sums([sum(row) for row in self.counts], self._long_ready)
+
+    def run(self) -> "Snapshot":
+        """How long they held their loop."""
+        return _with_sums(
+            [sum(column) for column in zip(*self.counts, strict=True)], self._long_run
+        )
+
+    def clear(self) -> None:
+        """Begin anew, in place: the hot path may be holding a list."""
+        for row in (*self.counts, self._long_ready, self._long_run):
+            row[:] = [0] * SLOTS
+
+
+def _with_sums(counts: list[int], long: list[int]) -> "Snapshot":
+    """Below the long ones, values are taken to lie evenly in their slots."""
+    short = [number * (3 << slot >> 2) for slot, number in enumerate(counts[:LONG_SLOT])]
+    return Snapshot(tuple(counts), (*short, *long[LONG_SLOT:]))
 
 
 class Snapshot:
@@ -86,13 +138,13 @@ class Snapshot:
 
     @property
     def min(self) -> float:
-        """The smallest value; exact if it is alone in its slot, else not above the mean of that."""
+        """The smallest value, or somewhat less: at the lower end of its slot."""
         slots = self._filled()
         return self._within(slots[0], 0.0) if slots else 0.0
 
     @property
     def max(self) -> float:
-        """The largest value; exact if it is alone in its slot, else not below the mean of that."""
+        """The largest value, or somewhat more: at the upper end of its slot if it is not alone."""
         slots = self._filled()
         return self._within(slots[-1], 1.0) if slots else 0.0
 
@@ -125,6 +177,7 @@ class Snapshot:
     def _within(self, slot: int, part: float) -> float:
         """What stands at this part of a slot, from its smallest value (0) to its largest (1)."""
         lowest, beyond = (1 << slot) >> 1, 1 << slot
+        # A reader may come between the counting of a value and the adding to its sum.
         mean = min(max(self.sums[slot] / self.counts[slot], lowest), beyond)
         if self.counts[slot] == 1:
             return mean / _NANOSECONDS

@@ -4,10 +4,11 @@ Every number only ever grows, from 0 at the start of the process or fork: a read
 read last and subtracts.  What is counted by type stands in the types' rows (`resource_types.py`).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .execution import threads
-from .histograms import Histogram, Snapshot
+from .histograms import Snapshot
 from .resource_types import (
     EXECUTOR_JOB,
     GET_ADDR_INFO,
@@ -15,8 +16,7 @@ from .resource_types import (
     HANDLE,
     TASK,
     TIMER_HANDLE,
-    ResourceType,
-    known_types,
+    UNQUEUED,
 )
 
 
@@ -25,21 +25,17 @@ class Measure(NamedTuple):
 
     name: str
     meaning: str
-    histograms: tuple[Histogram, ...]
+    parts: tuple[Callable[[], Snapshot], ...]
 
     def snapshot(self) -> Snapshot:
         """All that was measured so far."""
-        return sum((histogram.snapshot() for histogram in self.histograms), Snapshot())
-
-
-def _ready(*rows: ResourceType) -> tuple[Histogram, ...]:
-    return tuple(row.ready for row in rows if row.ready is not None)
+        return sum((part() for part in self.parts), Snapshot())
 
 
 LOOP_DELAY = Measure(
     "whence.eventloop.delay",
     "how late the loop was with what was due: timers, callbacks and steps of tasks",
-    _ready(TIMER_HANDLE, HANDLE, TASK),
+    tuple(row.turns.ready for row in (TIMER_HANDLE, HANDLE, TASK)),
 )
 """Node's has timers alone, one of its own that keeps the loop awake; a program of callbacks that
 wait for each other would have no delay.  Here it is what the program itself has waited for."""
@@ -47,19 +43,23 @@ wait for each other would have no delay.  Here it is what the program itself has
 READY_TIME = Measure(
     "whence.callback.ready_time",
     "from the scheduling of a callback or step to its beginning",
-    _ready(HANDLE, TASK),
+    tuple(row.turns.ready for row in (HANDLE, TASK)),
 )
 
 RUN_TIME = Measure(
     "whence.callback.run_time",
     "how long a callback or step held its loop",
-    tuple(row.run for row in known_types() if row.run is not None),
+    (*(row.turns.run for row in (TIMER_HANDLE, HANDLE, TASK)), UNQUEUED.run),
 )
 
 QUEUE_TIME = Measure(
     "whence.executor.queue_time",
     "from the submission of a job to its beginning in a worker thread",
-    _ready(EXECUTOR_JOB, GET_ADDR_INFO, GET_NAME_INFO),
+    tuple(
+        row.queue.snapshot
+        for row in (EXECUTOR_JOB, GET_ADDR_INFO, GET_NAME_INFO)
+        if row.queue is not None
+    ),
 )
 
 MEASURES = (LOOP_DELAY, READY_TIME, RUN_TIME, QUEUE_TIME)

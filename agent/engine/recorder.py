@@ -10,6 +10,7 @@ from time import monotonic_ns
 from typing import Any
 
 from .execution import ThreadState, new_async_id
+from .histograms import LONG
 from .lifetimes import DONE, DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
 from .parents import adopt, forget_family, keep_family
 from .resource_types import ResourceType, known_types
@@ -18,7 +19,6 @@ from .sites import PLUMBING, PROGRAM, outside
 from .sites import known as known_files
 
 MAX_MESSAGE = 1000
-_NEARLY_ALL = 0.9
 
 clock = monotonic_ns
 
@@ -30,16 +30,14 @@ class Recorder:
     """Whether the agent records, and how."""
 
     __slots__ = (
-        "inner",
-        "inner_step",
         "lifetime",
-        "longest",
-        "longest_step",
         "messages",
         "min_duration",
+        "notable",
         "on",
         "sends",
         "sites",
+        "slow",
     )
 
     def __init__(self) -> None:
@@ -52,12 +50,13 @@ class Recorder:
         self.sends = True
         """Whether finished spans go to the ring: not if nobody drains it."""
         self.messages = True
-        self.longest_step = 0
-        """Nanoseconds that the longest callback or step so far held its loop."""
-        self.longest: RecordedLifetime | None = None
-        self.inner: RecordedLifetime | None = None
-        """What held the loop last for about as long as that, and `inner_step` for how long."""
-        self.inner_step = 0
+        self.find_slow(100_000_000)
+
+    def find_slow(self, slow: int) -> None:
+        """Say from how many nanoseconds on a callback or step blocks its loop."""
+        self.slow = slow
+        self.notable = min(slow, LONG)
+        """Nanoseconds beyond which there is more to do at the end of a step."""
 
 
 recorder = Recorder()
@@ -129,25 +128,6 @@ def hide(lifetime: Lifetime) -> None:
             lifetime.parent, lifetime.link = lifetime.link, None
 
 
-def entered(lifetime: RecordedLifetime) -> None:
-    """Its callback begins."""
-    now = lifetime.entered = clock()
-    if lifetime.scheduled:
-        lifetime.ready += now - lifetime.scheduled
-
-
-def left(lifetime: RecordedLifetime) -> None:
-    """Its callback has ended."""
-    if not lifetime.entered:
-        return  # it was counted when it ended, inside its callback
-    step = clock() - lifetime.entered
-    lifetime.scheduled = 0
-    lifetime.run += step
-    lifetime.steps += 1
-    if step > recorder.longest_step * _NEARLY_ALL and lifetime.type.on_loop:
-        note_longest(lifetime, step)
-
-
 def conclude(lifetime: Lifetime) -> None:
     """Its time is over, though its callback has still to return: others learn now that it is done.
 
@@ -161,21 +141,6 @@ def conclude(lifetime: Lifetime) -> None:
         _end_for_parent(lifetime, now)
 
 
-def note_longest(lifetime: RecordedLifetime, step: int) -> None:
-    """The loop was hardly ever held for longer: by this, or by what took nearly all of it inside,
-    such as a request inside the step of its task."""
-    inner = recorder.inner
-    if (
-        inner is None
-        or inner.entered < lifetime.entered
-        or recorder.inner_step < step * _NEARLY_ALL
-    ):
-        inner = lifetime
-    recorder.inner, recorder.inner_step = inner, step
-    if step > recorder.longest_step:
-        recorder.longest, recorder.longest_step = inner, step
-
-
 def end_span(lifetime: Lifetime) -> None:
     """End the span of a lifetime here; its resource lives on, without one.
 
@@ -183,7 +148,7 @@ def end_span(lifetime: Lifetime) -> None:
     if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
         record = lifetime.copy()
         record.open = False
-        _finish_span(record, DONE, clock())
+        finish_span(record, DONE, clock())
         lifetime.transparent = True
         lifetime.parent, lifetime.link = record, None
 
@@ -202,10 +167,11 @@ def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
         lifetime.steps += 1
         lifetime.entered = 0
     if not lifetime.transparent:
-        _finish_span(lifetime, outcome, now)  # type: ignore[arg-type]
+        finish_span(lifetime, outcome, now)  # type: ignore[arg-type]
 
 
-def _finish_span(span: SpanLifetime, outcome: str, now: int) -> None:
+def finish_span(span: SpanLifetime, outcome: str, now: int) -> None:
+    """Its span is over: keep it for the exporters if it is worth it."""
     if not span.ended:
         _end_for_parent(span, now)
     span.outcome = outcome

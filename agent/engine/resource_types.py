@@ -15,11 +15,17 @@ What a row says:
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from .histograms import Histogram
+from .histograms import Histogram, Turns
 
 MAX_USER_TYPES = 1000
 """User types that get a row of their own; a program that makes up type names without end must not
 make this table grow without end."""
+
+
+UNQUEUED = Turns()
+"""Those of all types that run on a loop and of which nobody knows since when they were ready."""
+_UNTIMED = Turns()
+"""Of what does not run on a loop; the hot path does not have to ask."""
 
 
 class ResourceType:
@@ -36,10 +42,10 @@ class ResourceType:
         "on_loop",
         "once",
         "otherwise",
-        "ready",
-        "run",
+        "queue",
         "spans",
         "transparent",
+        "turns",
     )
 
     def __init__(
@@ -68,10 +74,13 @@ class ResourceType:
         """Of the destroyed: what the collector found, that was never settled nor closed."""
         self.otherwise: dict[str, int] = {}
         """Of the destroyed, those with another outcome than "done", by outcome."""
-        self.run = Histogram() if on_loop else None
-        """How long its callbacks and steps held their loop."""
-        self.ready = Histogram() if queued else None
-        """How long it was ready and had to wait for its turn; a timer, from when it was due."""
+        self.turns = _UNTIMED
+        """Of its callbacks and steps: how long they were ready, a timer from when it was due, and
+        how long they held their loop."""
+        if on_loop:
+            self.turns = Turns() if queued else UNQUEUED
+        self.queue: Histogram | None = Histogram() if queued and not on_loop else None
+        """How long it waited for a worker thread."""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -84,9 +93,9 @@ class ResourceType:
         """Count from 0 again, in a forked child."""
         self.created = self.destroyed = self.leaked = 0
         self.otherwise.clear()
-        for histogram in (self.run, self.ready):
-            if histogram is not None:
-                histogram.clear()
+        self.turns.clear()
+        if self.queue is not None:
+            self.queue.clear()
 
     def __repr__(self) -> str:
         return f"<ResourceType {self.name}>"

@@ -132,7 +132,7 @@ def test_futures_that_never_settled_are_counted_dropped_or_not(facts_of: Any) ->
     assert told["never_settled"] == 7
 
 
-def test_the_callback_that_held_the_loop_is_named(facts_of: Any) -> None:
+def test_the_line_that_held_the_loop_is_named(facts_of: Any) -> None:
     program = """
         import asyncio, time
 
@@ -146,7 +146,7 @@ def test_the_callback_that_held_the_loop_is_named(facts_of: Any) -> None:
         """
     seconds, site, name = facts_of(program)["block"]
     assert 0.15 <= seconds < 5
-    assert (site, name) == ("app.py:9", "task checkout")
+    assert (site, name) == ("app.py:6", "task checkout")
     assert facts_of(program, slow=10_000)["block"] is None
 
 

@@ -28,7 +28,7 @@ from whence.engine import (
 )
 from whence.engine.lifetimes import DROPPED, KEPT
 from whence.engine.recorder import MAX_MESSAGE
-from whence.engine.resource_types import EXECUTOR_JOB, FUTURE, HANDLE, TASK
+from whence.engine.resource_types import FUTURE, HANDLE, TASK
 
 
 @pytest.fixture
@@ -203,22 +203,6 @@ def test_sites_can_be_switched_off(lives: Lives) -> None:
     recorder.sites = False
     one = lives.begin()
     assert (one.code, one.lasti) == (None, 0)
-
-
-def test_the_longest_step_on_a_loop_is_remembered(lives: Lives) -> None:
-    recorder.longest_step, recorder.longest = 0, None
-    recorder.inner, recorder.inner_step = None, 0
-    for ms in (3, 7, 5):
-        one = lives.begin(f"{ms} ms")
-        with lives.running(one):
-            lives.wait(ms)
-        lives.end(one)
-    job = lives.begin("job", row=EXECUTOR_JOB)
-    with lives.running(job):
-        lives.wait(500)
-    assert recorder.longest_step == 7 * MS
-    assert isinstance(recorder.longest, SpanLifetime)
-    assert recorder.longest.name == "7 ms"
 
 
 def test_a_collected_resource_is_counted_as_leaked() -> None:

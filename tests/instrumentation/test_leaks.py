@@ -184,8 +184,8 @@ def test_nothing_grows_from_round_to_round(launch: Launcher, mode: str) -> None:
     for one in settled:
         assert one["open"] == []
         assert one["tables"] == settled[0]["tables"]
-    # What has held the loop longest is remembered, so the number is not quite the same each time;
-    # what leaks once in a round leaks more often than that.
+    # The worst block is remembered, so the number is not quite the same each time; what leaks once
+    # in a round leaks more often than that.
     leaking = {
         kind: [one["ours"].get(kind, 0) for one in settled]
         for kind, number in settled[-1]["ours"].items()

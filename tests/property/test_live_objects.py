@@ -193,8 +193,6 @@ def play_round(program: Program, loops: Loops) -> Counter[str]:
         with asyncio.Runner(loop_factory=loops.make) as runner:
             runner.run(asyncio.sleep(0))
     engine.ring.clear()
-    # The longest steps so far are kept, whichever they were.
-    engine.recorder.longest = engine.recorder.inner = None
     return live()
 
 

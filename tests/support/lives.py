@@ -110,7 +110,7 @@ class Lives:
 def lives_on_a_clock_of_their_own(patch: pytest.MonkeyPatch) -> Iterator[Lives]:
     """The agent records, sends and keeps from 1 ms on, and nothing but the test moves the clock."""
     made = Lives()
-    for module in ("recorder", "events"):
+    for module in ("recorder", "events", "steps"):
         patch.setattr(sys.modules[f"whence.engine.{module}"], "clock", made.clock)
     before = {name: getattr(recorder, name) for name in recorder.__slots__}
     ring.clear()

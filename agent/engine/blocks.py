@@ -1,0 +1,213 @@
+"""Steps that held their loop for too long: whose they were, where they were, and who was late.
+
+A callback, or the step of a task, that takes longer than `recorder.slow` *blocks* its loop.  That
+is an event, `whence.blocked`, of the lifetime that ran.
+
+The rules:
+
+- Each nanosecond is blamed once, on the innermost: a request inside the step of its connection's
+  task takes the blame, and the task only for what is left of the step, if that is too long.
+- What becomes no span has its nearest open ancestor carry the event; with none, this one step
+  becomes a span of its own.  What carries it is exported, however short it was.
+- The stack is one that the watchdog took while the step ran.  A step that never let it (code in C
+  that keeps Python's lock to itself) has none.
+- Time in which the process stood still, or a debugger had stopped the program, is nobody's.
+
+All of this runs in the thread of the loop, once the step is over; but for what the watchdog adds to
+`ThreadState.samples`.
+"""
+
+from typing import Any, NamedTuple
+
+from ..naming import span_name
+from .execution import ThreadState
+from .histograms import LONG
+from .lifetimes import DONE, Lifetime, RecordedLifetime, SpanLifetime
+from .measures import blocked
+from .parents import adopt
+from .recorder import finish_span, recorder
+from .selected import is_left_out
+from .sites import Site, site
+from .stacks import Sample
+from .standstill import standstill
+from .waiting import Waiting
+
+EVENT = "whence.blocked"
+MAX_EVENTS = 64
+"""Of a lifetime; more are only counted."""
+MAX_DELAYED = 20
+"""Delayed resources that an event names."""
+LEAST_DELAY = 1_000_000
+"""Nanoseconds from which on a resource was delayed."""
+
+
+class Block(NamedTuple):
+    """One step that blocked: how long, what ran and where it was."""
+
+    nanoseconds: int
+    type: str
+    name: str | None
+    site: Site | None
+
+
+class Blocks:
+    """What is remembered of all of them: the worst."""
+
+    __slots__ = ("worst",)
+
+    def __init__(self) -> None:
+        self.worst: Block | None = None
+
+
+blocks = Blocks()
+
+
+def held(state: ThreadState, lifetime: RecordedLifetime, began: int, now: int) -> int:
+    """A callback of the loop itself took long: the nanoseconds of it that are somebody's."""
+    lasted = now - began
+    if lasted > recorder.slow:
+        lasted = held_within(state, lifetime, began, now)
+        state.blamed = state.samples = ()
+    if lasted > LONG:
+        lifetime.type.turns.long_run(lasted)
+    return lasted
+
+
+def held_within(state: ThreadState, lifetime: RecordedLifetime, began: int, now: int) -> int:
+    """The same of such a callback, or of what ran inside of it, if it is longer than
+    `recorder.slow`; it is blamed."""
+    standstill.look(now)
+    samples = [s for s in state.samples if s.step == state.entered and began <= s.at <= now]
+    if any(sample.stack.in_debugger for sample in samples):
+        return 0
+    lasted = now - began - standstill.within(began, now)
+    own = lasted - sum(time for since, time in state.blamed if since >= began)
+    if own > recorder.slow:
+        state.blamed = (*state.blamed, (began, own))
+        _blame(state, lifetime, began, now, own, samples[-1] if samples else None)
+    return lasted
+
+
+def _blame(
+    state: ThreadState,
+    lifetime: RecordedLifetime,
+    began: int,
+    now: int,
+    time: int,
+    sample: Sample | None,
+) -> None:
+    blocked.number += 1
+    blocked.time += time
+    where = None if sample is None else sample.stack.site
+    if blocks.worst is None or time > blocks.worst.nanoseconds:
+        made = site(lifetime.code, lifetime.lasti)
+        blocks.worst = Block(time, lifetime.type.name, lifetime.name, where or made)
+    attributes: dict[str, Any] = {"whence.blocked.time": time / 1e9}
+    if where is not None:
+        attributes["code.file.path"] = where.file
+        attributes["code.line.number"] = where.line
+        attributes["code.function.name"] = where.function
+    if sample is not None:
+        attributes["code.stacktrace"] = str(sample.stack)
+    attributes |= _delayed(lifetime, began, now)
+    carrier = _carrier(lifetime)
+    if carrier is not None:
+        if carrier is not lifetime:
+            attributes["whence.type"] = lifetime.type.name
+            attributes["whence.async_id"] = lifetime.async_id
+        _carry(carrier, began, time, attributes)
+    elif lifetime.type.transparent and not is_left_out(lifetime):
+        step = _as_span(lifetime, state, began)
+        _carry(step, began, time, attributes)
+        finish_span(step, DONE, now)
+
+
+def _carrier(lifetime: RecordedLifetime) -> SpanLifetime | None:
+    """The nearest that is a span and open still: itself, or what led to it."""
+    nearest: Any = lifetime
+    while nearest is not None and (nearest.transparent or not nearest.open):
+        nearest = nearest.parent
+    return nearest  # type: ignore[no-any-return]
+
+
+def _carry(carrier: SpanLifetime, began: int, time: int, attributes: dict[str, Any]) -> None:
+    carrier.keep = True
+    # Replaced, not changed: the sender thread may be reading those of an earlier segment.
+    if len(carrier.events or ()) < MAX_EVENTS:
+        carrier.events = [*(carrier.events or ()), (EVENT, began, attributes)]
+    known = carrier.attributes or {}
+    total = known.get("whence.blocked.total_time", 0.0) + time / 1e9
+    carrier.attributes = {**known, "whence.blocked.total_time": total}
+
+
+def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int) -> SpanLifetime:
+    """One step of what becomes no span itself, as one that is about to end."""
+    span = SpanLifetime.copy(lifetime)  # type: ignore[arg-type]
+    span.name, span.created, span.open, span.transparent = lifetime.name, began, False, False
+    span.thread_id, span.execution_async_id = state.thread_id, lifetime.trigger_async_id
+    span.children = span.ended = 0
+    span.attributes = span.events = span.segments = span.span = span.fate = None
+    adopt(span, lifetime)
+    return span
+
+
+def _delayed(blocker: RecordedLifetime, began: int, now: int) -> dict[str, Any]:
+    """What waited for its turn meanwhile, as attributes of the blocker's event; and the blocker as
+    attributes of theirs."""
+    try:
+        waiting = Waiting(now)
+    except Exception:
+        return {}  # a loop of another's making, which keeps anything anywhere
+    delayed = [
+        (lifetime, time)
+        for lifetime in map(_innermost, waiting.lifetimes)
+        if (time := now - max(began, lifetime.scheduled)) >= LEAST_DELAY
+        and not _executes(lifetime)
+        and lifetime is not blocker
+    ]
+    if not delayed:
+        return {}
+    delayed.sort(key=lambda one: -one[1])
+    named = []
+    for lifetime, time in delayed:
+        if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
+            _note_delay(lifetime, blocker, time / 1e9)
+            if len(named) < MAX_DELAYED:
+                named.append((lifetime, time))
+    return {
+        "whence.delayed.number": len(delayed) + waiting.more,
+        "whence.delayed.ids": [lifetime.async_id for lifetime, _ in named],
+        "whence.delayed.names": [span_name(one.type.name, one.name) for one, _ in named],
+        "whence.delayed.times": [time / 1e9 for _, time in named],
+    }
+
+
+def _innermost(lifetime: RecordedLifetime) -> RecordedLifetime:
+    """What the step of a task is really of: the request that it serves."""
+    scope = getattr(lifetime, "scope", None)
+    if scope is None or not isinstance(scope.lifetime, RecordedLifetime):
+        return lifetime
+    served: RecordedLifetime = scope.lifetime
+    served.scheduled = lifetime.scheduled
+    return served
+
+
+def _executes(lifetime: Lifetime) -> bool:
+    return getattr(lifetime, "resource", None) is not None
+
+
+def _note_delay(lifetime: SpanLifetime, blocker: Lifetime, seconds: float) -> None:
+    """It says by whom it was delayed most."""
+    known = lifetime.attributes or {}
+    if known.get("whence.delayed.time", 0.0) < seconds:
+        lifetime.attributes = {
+            **known,
+            "whence.delayed.by": blocker.async_id,
+            "whence.delayed.time": seconds,
+        }
+
+
+def restart_in_child() -> None:
+    """After a fork: what blocked is the parent's to report."""
+    blocks.worst = None
+    blocked.number = blocked.time = 0
