@@ -13,6 +13,7 @@ import asyncio
 from asyncio import events
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from sys import maxsize
 from types import FunctionType
 from typing import Any
 
@@ -272,15 +273,15 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
                 lifetime.name = callback.__qualname__ if is_function else callback_name(callback)
                 if not is_function and is_of_connection(callback):
                     hide(lifetime)
-                try:
-                    if type(loop).time is _stock_time:
-                        due = int(when * 1e9)
-                    else:
-                        due = lifetime.created + int((when - loop.time()) * 1e9)
-                    if due > lifetime.created:
-                        lifetime.scheduled = due
-                except (ArithmeticError, TypeError, ValueError):
-                    pass  # `sleep(inf)` never becomes ready.
+            try:
+                if type(loop).time is _stock_time:
+                    due = int(when * 1e9)
+                else:
+                    due = lifetime.created + int((when - loop.time()) * 1e9)
+                if due > lifetime.created:
+                    lifetime.scheduled = due
+            except (ArithmeticError, TypeError, ValueError):
+                lifetime.scheduled = maxsize  # `sleep(inf)` never becomes ready
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()

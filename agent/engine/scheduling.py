@@ -6,7 +6,7 @@ The loop sees the call first: what it refuses has no events.
 from collections.abc import Callable
 from contextvars import Context
 from gc import get_referents
-from sys import _getframe
+from sys import _getframe, maxsize
 from types import FrameType, FunctionType
 from typing import Any
 
@@ -134,11 +134,11 @@ def scheduling_later(original: Method) -> Method:
                 lifetime.name = callback.__qualname__ if is_function else callback_name(callback)
                 if not is_function and is_of_connection(callback):
                     hide(lifetime)
-                try:
-                    if delay > 0:
-                        lifetime.scheduled += int(delay * 1e9)
-                except (ArithmeticError, TypeError, ValueError):
-                    pass  # `sleep(inf)` never becomes ready.
+            try:
+                if delay > 0:
+                    lifetime.scheduled += int(delay * 1e9)
+            except (ArithmeticError, TypeError, ValueError):
+                lifetime.scheduled = maxsize  # `sleep(inf)` never becomes ready
         else:
             lifetime = Lifetime()
             lifetime.async_id = new_async_id()
