@@ -39,6 +39,8 @@ INSTRUMENTATIONS = {
     "hypercorn.asyncio.tcp_server": ("hypercorn",),
     "starlette.routing": ("starlette",),
     "anyio._backends._asyncio": ("anyio",),
+    "opentelemetry.trace": ("opentelemetry_context",),
+    "opentelemetry.instrumentation.utils": ("opentelemetry_servers",),
     "uvloop": (
         "uvloop",
         "uvloop_watchers",

@@ -10,7 +10,7 @@ The sender thread calls this, and threads of the program.
 import os
 from typing import Any
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
@@ -151,6 +151,9 @@ def _remote_parent(place: Trace) -> tuple[Context, SpanContext | None]:
     if place.remote is not None:
         above = trace.set_span_in_context(NonRecordingSpan(place.remote), Context())
     elif carrier:
+        # Loading the propagators takes time, which many a program never needs.
+        from opentelemetry import propagate
+
         above = propagate.extract({key.lower(): text for key, text in carrier.items()}, Context())
     else:
         return Context(), None

@@ -3,7 +3,7 @@
 From the application's own TracerProvider if it has set one, else from the environment as a provider
 would read it, so that every OTEL_* variable holds.  What the user told whence itself comes first.
 
-Only the sender thread calls this.
+The sender thread calls this, and threads of the program that have set a provider.
 """
 
 import os
@@ -123,7 +123,7 @@ def _global_provider() -> object:
 
 def _provider_of_application(theirs: TracerProvider, settings: Settings) -> Provider:
     resource = Resource({PROCESS_PID: os.getpid()}).merge(theirs.resource)
-    if _is_explicit(settings, "service"):
+    if is_explicit(settings, "service"):
         resource = resource.merge(Resource({SERVICE_NAME: settings.service}))
     generator = theirs.id_generator
     return Provider(
@@ -143,14 +143,14 @@ def _provider_of_environment(settings: Settings) -> Provider:
     return Provider(resource, made.sampler, OwnIdGenerator(), SpanLimits())
 
 
-def _is_explicit(settings: Settings, name: str) -> bool:
+def is_explicit(settings: Settings, name: str) -> bool:
     """Whether the user told whence, and not the SDK, whose variables the application has read."""
     origin = settings.origin(name)
     return origin != DEFAULT and not origin.startswith("OTEL_")
 
 
 def _sampler_of_settings(settings: Settings) -> Sampler | None:
-    if settings.sample is None or not _is_explicit(settings, "sample"):
+    if settings.sample is None or not is_explicit(settings, "sample"):
         return None
     return ParentBased(TraceIdRatioBased(settings.sample))
 

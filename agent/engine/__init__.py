@@ -14,6 +14,8 @@ meaning; everything else in whence reaches the engine through them, and only thr
   `Token`, `drain_collected`, `forget_collected`; `at_next_event`;
 - the hot surfaces, imported when the program has imported asyncio: `handles.Handle`,
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
+- where spans of the application meet ours: `look_for_user_spans`, `UserSpan`, `standing_for`,
+  `place_now`, `give_way`, `give_up_kind`;
 - which of the two it is: `NAME`;
 - the recording: `recorder`, `open_lifetimes`, `ring`, `Tracer`, the Lifetime classes, and the
   table of `resource_types`.
@@ -56,6 +58,7 @@ from .execution import (
     trigger_async_id,
 )
 from .forks import restart_in_child
+from .giving_way import give_up_kind, give_way
 from .lifetimes import (
     CANCELLED,
     CLOSED,
@@ -68,13 +71,14 @@ from .lifetimes import (
     Scope,
     SpanLifetime,
 )
-from .parents import make_root
+from .parents import look_for_user_spans, make_root, standing_for
 from .places import Span, Trace, TraceIdentity
 from .recorder import clock, conclude, describe, end_span, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
 from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
-from .traces import Tracer
+from .traces import Tracer, place_now
+from .user_spans import UserSpan
 
 NAME = "python"
 
@@ -100,6 +104,7 @@ __all__ = [
     "Trace",
     "TraceIdentity",
     "Tracer",
+    "UserSpan",
     "announce",
     "at_next_event",
     "born",
@@ -119,16 +124,20 @@ __all__ = [
     "execution_async_resource",
     "failed",
     "forget_collected",
+    "give_up_kind",
+    "give_way",
     "hide",
     "hook_error_policy",
     "instrumented",
     "leave",
     "local",
+    "look_for_user_spans",
     "make_root",
     "new_async_id",
     "on_first_and_last",
     "open_lifetimes",
     "open_scope",
+    "place_now",
     "recorder",
     "resolve",
     "restart_in_child",
@@ -136,6 +145,7 @@ __all__ = [
     "set_hook_error_policy",
     "site",
     "skip_folder",
+    "standing_for",
     "trigger_async_id",
     "want_instrumentation",
 ]

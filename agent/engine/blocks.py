@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ..naming import span_name
 from .execution import ThreadState
+from .giving_way import come_back
 from .histograms import LONG
 from .lifetimes import DONE, Lifetime, RecordedLifetime, SpanLifetime
 from .measures import blocked
@@ -126,6 +127,8 @@ def _carrier(lifetime: RecordedLifetime) -> SpanLifetime | None:
     """The nearest that is a span and open still: itself, or what led to it."""
     nearest: Any = lifetime
     while nearest is not None and (nearest.transparent or not nearest.open):
+        if come_back(nearest):
+            break
         nearest = nearest.parent
     return nearest  # type: ignore[no-any-return]
 
@@ -147,7 +150,7 @@ def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int) -> Span
     span.thread_id, span.execution_async_id = state.thread_id, lifetime.trigger_async_id
     span.children = span.ended = 0
     span.attributes = span.events = span.segments = span.span = span.fate = None
-    adopt(span, lifetime)
+    adopt(span, lifetime, lifetime)
     return span
 
 

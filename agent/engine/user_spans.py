@@ -38,6 +38,8 @@ class UserSpan(SpanLifetime):
         self.async_id = 0
         self.created = self.children = 0
         self.transparent = self.fire_and_forget = False
+        # Nothing of ours is to be added to it.
+        self.open = False
         self.keep = True
         self.fate = KEPT
         self.parent = within

@@ -62,7 +62,8 @@ def draw(spans: Sequence[SeenSpan]) -> list[str]:
 
 def _line(span: SeenSpan, by_id: dict[str, SeenSpan]) -> str:
     special = [span.kind] if span.kind != "INTERNAL" else []
-    if span.outcome != "done":
+    # The application's own spans say nothing of it.
+    if span.attributes.get("whence.outcome", "done") != "done":
         special.append(span.outcome)
     for _, span_id, attributes in span.links:
         target = by_id[span_id].name if span_id in by_id else "something that was not seen"

@@ -1,0 +1,349 @@
+"""The application's own spans and ours in one tree.
+
+OpenTelemetry's API keeps what is current, its *context*, in a runtime context.  Ours stands before
+the one that the program has chosen:
+
+- *Ours for the application.*  Who reads the context while a resource executes finds our span of
+  that resource to be the current one.  It is put in when it is read and at no other time, so what
+  never reads costs nothing; and it has no ids until somebody asks for them.
+- What was attached while the resource executed is what the program wants there: it stays, whatever
+  it is.  So every context that is attached carries the id of what executed.
+- Not in a container, where the program reads what it had when it began to listen.  Not where it
+  would tear a span of the application that still goes on from what is done inside of it.  Not
+  where our spans and the application's do not go together (`whence.splicing`).
+- *The application's for us.*  A new resource asks for the span that was made current since what
+  executes began: its parent, or link (`whence.engine.parents`).
+- A request of which an instrumentation makes a SERVER span is in the trace once: ours gives way,
+  and what it triggered and will trigger stands under theirs.  Where ours is the parent of theirs
+  already, it is no SERVER any more.
+
+Nothing here may fail, or keep anything of the program's for longer than it would be.
+"""
+
+import sys
+from _thread import get_ident
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context.context import Context, _RuntimeContext
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+)
+
+from whence.deferral import when_imported
+from whence.engine import (
+    Lifetime,
+    SpanLifetime,
+    TraceIdentity,
+    UserSpan,
+    give_up_kind,
+    give_way,
+    local,
+    look_for_user_spans,
+    place_now,
+    standing_for,
+)
+from whence.engine.resource_types import REQUEST
+from whence.splicing import splicing
+
+from .patching import Patches
+
+_SDK = "opentelemetry.sdk.trace"
+(_SPAN_KEY,) = trace.set_span_in_context(INVALID_SPAN, Context())
+
+deciding: set[int] = set()
+"""Threads in which an instrumentation looks whether there is a span of the application's."""
+
+
+def install(patches: Patches) -> None:
+    """Stand before the program's runtime context."""
+    own = context_api._RUNTIME_CONTEXT
+    if isinstance(own, SplicingContext):
+        own = own.own
+    ours = SplicingContext(own)
+    patches.on_undo(ours.stop)
+    patches.replace(context_api, "_RUNTIME_CONTEXT", ours)
+    when_imported(_SDK, _load_early)
+
+
+def _load_early() -> None:
+    """While the program imports, and not in the first request that it serves."""
+    splicing()
+
+
+class ResourceSpan(NonRecordingSpan):
+    """Our span of a resource, as the application sees it."""
+
+    def __init__(self, lifetime: SpanLifetime) -> None:
+        super().__init__(INVALID_SPAN_CONTEXT)
+        self.lifetime = lifetime
+        self._known: tuple[object, SpanContext] | None = None
+
+    def get_span_context(self) -> SpanContext:
+        """Its ids; from now on it has them, and will be exported."""
+        known = self._known
+        # A segment that ends is followed by one with ids of its own.
+        if known is not None and known[0] is self.lifetime.span:
+            return known[1]
+        try:
+            return self._asked()
+        except Exception:
+            return INVALID_SPAN_CONTEXT
+
+    def _asked(self) -> SpanContext:
+        lifetime: SpanLifetime | None = self.lifetime
+        asked = splicing()
+        if asked is None:
+            return INVALID_SPAN_CONTEXT if self._known is None else self._known[1]
+        while lifetime is not None:
+            place = place_now(lifetime)
+            if place is not None:
+                context: SpanContext = asked.context_of(place)
+                self._known = (place, context)
+                return context
+            # It has ended, and left nothing but what stands for it.
+            lifetime, _ = standing_for(lifetime.parent)
+        return INVALID_SPAN_CONTEXT
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.get_span_context()!r})"
+
+
+class Attached(Context):
+    """A context that the program has attached, and in what.
+
+    A copy: it is what the program will read once the agent is detached."""
+
+    __slots__ = ("original", "owner", "span", "user")
+
+    original: Context
+    owner: int
+    """The id of what executed."""
+    span: Span | None
+    """The application's, if there is one in it."""
+    user: UserSpan | None
+    """The same for the engine, once something was triggered in it."""
+
+
+class SplicingContext(_RuntimeContext):
+    """A runtime context that shows our spans where the program has made none current."""
+
+    def __init__(self, own: _RuntimeContext) -> None:
+        """`own` is what the program has chosen."""
+        self.own = own
+        self._stopped = False
+        self._looked_for = False
+        self._read: Callable[[], Context] = own.get_current
+        variable = getattr(own, "_current_context", None)
+        if type(own) is ContextVarsRuntimeContext and type(variable) is ContextVar:
+            # What every new resource asks for is asked for without a frame.
+            self._read = variable.get
+
+    def stop(self) -> None:
+        """Show nothing more of ours."""
+        self._stopped = True
+        look_for_user_spans(None)
+
+    def attach(self, context: Context) -> Token[Context]:
+        """Make a context current; gives the token to detach it with."""
+        noted = context
+        if not self._stopped:
+            try:
+                noted = self._noted(context)
+            except Exception:
+                """The program's own runtime context says what it thinks of it."""
+        return self.own.attach(noted)
+
+    def detach(self, token: Token[Context]) -> None:
+        """Make the context current that was before."""
+        self.own.detach(token)
+
+    def get_current(self) -> Context:
+        """The current context, with our span in it if the program made none current here."""
+        base = self._read()
+        executing = local.state.current
+        if type(base) is Attached:
+            if base.owner == executing.async_id and not deciding:
+                return base.original
+        elif not executing.created:
+            return base
+        original = base.original if type(base) is Attached else base
+        if self._stopped:
+            return original
+        try:
+            if deciding and get_ident() in deciding:
+                return _without_ours(original)
+            if _is_attached_in(base, executing):
+                return original
+            return self._spliced(original, executing)
+        except Exception:
+            return original
+
+    def _noted(self, context: Context) -> Context:
+        executing = local.state.current
+        span: Any = context.get(_SPAN_KEY)
+        if isinstance(span, ResourceSpan):
+            if span.lifetime is not _shown_in(executing):
+                # Brought here from another resource, in which ours was current.
+                return context
+            span = None
+        elif not isinstance(span, Span):
+            span = None
+        if span is None and not executing.created:
+            return context
+        noted = Attached(context)
+        noted.original, noted.owner = context, executing.async_id
+        noted.span, noted.user = span, None
+        if span is not None:
+            if not self._looked_for:
+                # Before the first there is nothing to look for.
+                self._looked_for = True
+                look_for_user_spans(self._user_span_in)
+            if executing.type is REQUEST:
+                self._let_give_way(executing, noted)
+        return noted
+
+    def _spliced(self, original: Context, executing: Lifetime) -> Context:
+        shown = _shown_in(executing)
+        if shown is None:
+            return original
+        known = getattr(shown, "spliced", None)
+        if known and known[0] is original:
+            context: Context = known[1]
+            return context
+        if not _together() or _tears(shown, original.get(_SPAN_KEY)):
+            return original
+        span = known[2] if known else ResourceSpan(shown)
+        context = Context({**original, _SPAN_KEY: span})
+        shown.spliced = (original, context, span)
+        return context
+
+    def _user_span_in(self, executing: Lifetime) -> UserSpan | None:
+        base = self._read()
+        if type(base) is not Attached or base.span is None:
+            return None
+        if not _is_attached_in(base, executing):
+            return None
+        try:
+            return _refreshed(base, executing)
+        except Exception:
+            return None
+
+    def _let_give_way(self, request: Lifetime, noted: Attached) -> None:
+        span = noted.span
+        assert span is not None
+        if not isinstance(request, SpanLifetime) or request.transparent or not _together():
+            return
+        context = span.get_span_context()
+        is_server = getattr(span, "kind", None) is SpanKind.SERVER
+        is_left_out = not is_server and not context.is_remote and not context.trace_flags.sampled
+        if not context.is_valid or not (is_server or is_left_out):
+            return
+        if request.span is not None:
+            if is_server:
+                give_up_kind(request)
+            return
+        user = _refreshed(noted, request)
+        if user is not None:
+            give_way(request, user)
+
+
+def _together() -> bool:
+    """Whether the application has a provider whose spans go together with ours."""
+    sdk = sys.modules.get(_SDK)
+    # Not `get_tracer_provider()`, which may make one.
+    provider = getattr(trace, "_TRACER_PROVIDER", None)
+    if sdk is None or provider is None:
+        return False
+    asked = splicing()
+    return asked is not None and asked.agrees(provider)
+
+
+def _shown_in(executing: Lifetime) -> SpanLifetime | None:
+    """What is to be seen as the current span where this executes."""
+    lifetime = executing.parent if executing.transparent else executing
+    shown, _ = standing_for(lifetime)  # type: ignore[arg-type]
+    if shown is None or shown.type.container or isinstance(shown, UserSpan):
+        return None
+    return shown
+
+
+def _is_attached_in(base: Context, executing: Lifetime) -> bool:
+    """Whether the program made it current in what executes, or in that of which it is a step."""
+    if type(base) is not Attached:
+        return False
+    if base.owner == executing.async_id:
+        return True
+    above = executing.parent if executing.transparent else None
+    return above is not None and base.owner == above.async_id
+
+
+def _without_ours(original: Context) -> Context:
+    if not isinstance(original.get(_SPAN_KEY), ResourceSpan):
+        return original
+    return Context({key: value for key, value in original.items() if key != _SPAN_KEY})
+
+
+def _tears(shown: SpanLifetime, theirs: object) -> bool:
+    """Whether our span would tear what is done here from a span of the application above it."""
+    if not isinstance(theirs, Span) or isinstance(theirs, ResourceSpan):
+        return False
+    context = theirs.get_span_context()
+    if not context.is_valid or _is_of_trace(shown, context.trace_id):
+        return False
+    if context.is_remote or not _has_ended(theirs):
+        return True
+    # What was current when this began to listen, say: what is done here never was a part of it.
+    ours = ResourceSpan(shown).get_span_context()
+    return ours.trace_flags.sampled != context.trace_flags.sampled
+
+
+def _is_of_trace(lifetime: SpanLifetime | None, trace_id: int) -> bool:
+    while lifetime is not None:
+        place = lifetime.span
+        if place is not None:
+            known = place.context or place.trace.identity
+            if known is not None:
+                of_it: bool = known.trace_id == trace_id
+                return of_it
+        lifetime, _ = standing_for(lifetime.parent)
+    return False
+
+
+def _refreshed(noted: Attached, executing: Lifetime) -> UserSpan | None:
+    """What the engine is to know of the application's span; None if it is nobody's business."""
+    span = noted.span
+    assert span is not None
+    context = span.get_span_context()
+    if not isinstance(context, SpanContext) or not context.is_valid:
+        noted.span = None
+        return None
+    user = noted.user
+    if user is None:
+        within = _shown_in(executing)
+        if not _is_of_trace(within, context.trace_id):
+            within = None
+        identity = TraceIdentity(
+            context.trace_id,
+            context.trace_flags,
+            context.trace_state or None,
+            sampled=context.trace_flags.sampled,
+        )
+        user = noted.user = UserSpan(identity, context, within, remote=context.is_remote)
+    user.goes_on = not _has_ended(span)
+    user.leads = context.is_remote or (user.goes_on and _together())
+    return user if user.leads or context.trace_flags.sampled else None
+
+
+def _has_ended(span: Span) -> bool:
+    """One that does not record may just not be sampled."""
+    return not span.is_recording() and getattr(span, "end_time", None) is not None
