@@ -5,6 +5,8 @@ What derives from them is another file's, `gather`'s own future too.
 
 import asyncio
 from asyncio import futures
+from contextvars import copy_context
+from typing import Any
 
 from whence.engine.futures import Future
 
@@ -15,3 +17,17 @@ def install(patches: Patches) -> None:
     """Have the names that futures are made by name ours."""
     patches.replace(futures, "Future", Future)
     patches.replace(asyncio, "Future", Future)
+    patches.wrap(_PyFuture, "add_done_callback", _add_done_callback)
+
+
+_PyFuture: Any = futures._PyFuture  # type: ignore[attr-defined]
+
+
+def _add_done_callback(wrapped: Any, future: Any, args: Any, kwargs: Any) -> None:
+    """Of a future or task written in Python.
+
+    One that is settled schedules the callback at once, and without a context, as a program does; a
+    context says that it is a done callback (`settled_cause`)."""
+    if future.done() and kwargs.get("context") is None:
+        kwargs = {**kwargs, "context": copy_context()}
+    wrapped(*args, **kwargs)

@@ -1,6 +1,7 @@
 """Futures: created by the loop, by name, by `gather`; settled, cancelled, dropped."""
 
 import asyncio
+import contextvars
 import gc
 import weakref
 from asyncio import futures, tasks
@@ -223,6 +224,29 @@ def test_a_future_written_in_python_goes_on_as_it_is() -> None:
     events = run_recorded(main)
     (handle,) = seen.ids
     assert events.names(handle) == ["init", "before", "after", "destroy"]
+
+
+@pytest.mark.parametrize("with_context", [False, True])
+def test_a_callback_on_a_task_written_in_python_that_has_ended_is_triggered_by_it(
+    with_context: bool,
+) -> None:
+    """SEMANTICS 6.8."""
+    options = {"context": contextvars.copy_context()} if with_context else {}
+
+    async def main() -> tuple[int, int]:
+        task = tasks._PyTask(turns(1), loop=asyncio.get_running_loop())  # type: ignore[attr-defined]
+        await task
+        seen = Executing()
+        task.add_done_callback(seen, **options)
+        await turns()
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'fn'"):
+            task.add_done_callback()
+        return seen.ids[0], seen.triggers[0]
+
+    with record() as events:
+        handle, trigger = asyncio.run(main())
+    assert events.trigger_of(handle) == trigger
+    assert trigger == events.ids("Task")[1]
 
 
 def test_settling_from_a_hook_is_told_inside() -> None:

@@ -2,15 +2,10 @@
 
 import asyncio
 import weakref
-from asyncio import tasks
 from dataclasses import dataclass
-from typing import Any
 
 from acts.callbacks import callback
 from play import AnyFuture, Body, Place, ProgramError, Waitable, pick
-
-PY_TASK: Any = tasks._PyTask  # type: ignore[attr-defined]
-"""What has settled in Python schedules further callbacks as anybody does: no trigger to be seen."""
 
 
 def own_future(loop: asyncio.AbstractEventLoop) -> AnyFuture:
@@ -115,7 +110,7 @@ class OnDone:
         if watch.watched:
             created = [(init.type, init.trigger) for init in watch.created_since(mark)]
             trigger = chosen.async_id
-            if created and (trigger is None or isinstance(chosen.future, PY_TASK)):
+            if created and trigger is None:
                 trigger = created[0][1]
             if created != [("Handle", trigger)] * done:
                 watch.wrong.append(f"6.8: {here.path}, of {chosen}, created {created}")
