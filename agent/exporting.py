@@ -38,25 +38,33 @@ FOREIGN = "whence.exporters.foreign:ForeignExporter"
 
 
 class Taken:
-    """What became of a batch: spans that arrived, and spans that no sampler wanted."""
+    """What became of a batch, and of those that waited for another try.
 
-    __slots__ = ("sent", "unsampled")
+    `sent` spans arrived, `unsampled` no sampler wanted; `waiting` is how many wait now.  Whatever
+    was handed over and is in none of these numbers was dropped."""
 
-    def __init__(self, sent: int, unsampled: int = 0) -> None:
+    __slots__ = ("sent", "unsampled", "waiting")
+
+    def __init__(self, sent: int, unsampled: int = 0, waiting: int = 0) -> None:
         self.sent = sent
         self.unsampled = unsampled
+        self.waiting = waiting
 
 
 class ExportError(Exception):
     """A batch did not arrive.
 
     The text is the line that the user reads when the destination goes down: what is wrong, what
-    becomes of the spans, what to do.  `taken` is what arrived all the same.
+    becomes of the spans, what to do.  `taken` is what became of them all the same; `retry_after`
+    for how many seconds the destination wants to be left alone, if it says so.
     """
 
-    def __init__(self, text: str, taken: Taken | None = None) -> None:
+    def __init__(
+        self, text: str, taken: Taken | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(text)
         self.taken = taken or Taken(0)
+        self.retry_after = retry_after
 
 
 class SpansRejected(ExportError):

@@ -121,7 +121,7 @@ class Sender:
         if self.stopped:
             # If it was not done in time, nobody will ever know of these.
             lost += ring.pushed - self._taken + self._uncut
-            lost += sum(d.pending for d in self.destinations)
+            lost += sum(d.pending + d.waiting for d in self.destinations)
         return Counts(
             sent=sum(d.sent for d in self.destinations),
             unsampled=sum(d.unsampled for d in self.destinations),
@@ -255,7 +255,8 @@ class Sender:
                 self._flushes.popleft().set()
 
     def _until_next_look(self) -> float:
-        until = self._next_scan - monotonic()
+        retry_at = min((d.retry_at for d in self.destinations), default=self._next_scan)
+        until = min(self._next_scan, retry_at) - monotonic()
         return min(until, LOOK_EVERY) if self.gathering.waits else until
 
     def _send(self) -> None:
@@ -265,12 +266,20 @@ class Sender:
             self._announce(batch, len(drained))
             if batch:
                 self._export(batch)
+            else:
+                self._retry()
             if len(drained) < BATCH:
                 break
         if self._order is None and monotonic() >= self._next_scan:
             self._send_long_open()
         if self._order is None:
             self.gathering.look()
+
+    def _retry(self) -> None:
+        """Let destinations try again what waits in them."""
+        for destination in self.destinations:
+            if destination.retry_at <= monotonic():
+                destination.export([])
 
     def _send_long_open(self) -> None:
         self._next_scan = monotonic() + self._scan_every
@@ -325,6 +334,9 @@ class Sender:
         while len(ring) and monotonic() < self._stop_by:
             drained = ring.drain(LAST_BATCH)
             self._export_last(self._placed(drained), len(drained))
+        for nth, destination in enumerate(self.destinations):
+            if destination.waiting:
+                destination.export([], self._share(nth))
         still_open = self._worth_a_span(clock())
         self._uncut = len(still_open)
         for batch in self._cut(still_open, LAST_BATCH):

@@ -21,7 +21,17 @@ _COMPRESSIONS = {
     "none": grpc.Compression.NoCompression,
 }
 _NOBODY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_AGAIN = (
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.DATA_LOSS,
+)
+"""Beside those of nobody, and RESOURCE_EXHAUSTED if the receiver says when it is over:
+https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-response"""
 _DENIED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+_DETAILS = "grpc-status-details-bin"
 
 _abandoned: list[Any] = []
 """Channels of a parent process: ending one in a child would wait for threads that are not there."""
@@ -89,11 +99,37 @@ def _credentials(otlp: OtlpSettings) -> Any:
 
 def _explained(error: Any, timeout: float, signal: Signal) -> SendError:
     code, details = error.code(), " ".join((error.details() or "").split())
+    after = _retry_delay(error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return SendError(f"no answer within {timeout:.3g} s")
+        return SendError(f"no answer within {timeout:.3g} s", after=after)
     if code is grpc.StatusCode.UNAVAILABLE:
-        return SendError("connection refused" if "refused" in details else details[-200:])
+        reason = "connection refused" if "refused" in details else details[-200:]
+        return SendError(reason, after=after)
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return SendError(f"the gRPC server there takes no {signal.word}", no_service=True)
+        return SendError(
+            f"the gRPC server there takes no {signal.word}", again=False, no_service=True
+        )
     hint = "OTEL_EXPORTER_OTLP_HEADERS carries credentials" if code in _DENIED else ""
-    return SendError(f"{code.name} {details[:200]}".strip(), answered=True, hint=hint)
+    again = code in _AGAIN or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None)
+    reason = f"{code.name} {details[:200]}".strip()
+    return SendError(reason, answered=True, again=again, after=after, hint=hint)
+
+
+def _retry_delay(error: Any) -> float | None:
+    """The seconds of a google.rpc.RetryInfo, if one comes with the error."""
+    trailers = dict(error.trailing_metadata() or ())
+    if _DETAILS not in trailers:
+        return None
+    from google.protobuf.message import DecodeError
+    from google.rpc.error_details_pb2 import RetryInfo
+    from google.rpc.status_pb2 import Status
+
+    info = RetryInfo()
+    try:
+        for detail in Status.FromString(trailers[_DETAILS]).details:
+            if detail.Unpack(info):
+                delay = info.retry_delay
+                return max(0.0, float(delay.seconds) + float(delay.nanos) / 1e9)
+    except DecodeError:
+        pass
+    return None

@@ -7,9 +7,10 @@ whose sequence is the program's.
 import ssl
 import zlib
 from base64 import b64encode
+from email.utils import parsedate_to_datetime
 from gzip import compress
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
-from time import monotonic
+from time import monotonic, time
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from whence.exporting import CannotExport
@@ -26,6 +27,7 @@ _COMPRESS = {
     "gzip": lambda data: compress(data, 1),
     "deflate": zlib.compress,
 }
+_AGAIN = (429, 502, 503, 504)
 _HINTS = {
     401: "OTEL_EXPORTER_OTLP_HEADERS carries credentials",
     403: "OTEL_EXPORTER_OTLP_HEADERS carries credentials",
@@ -131,6 +133,8 @@ class HttpTransport:
         raise SendError(
             reason,
             answered=True,
+            again=response.status in _AGAIN,
+            after=seconds_of(response.getheader("Retry-After", "")),
             hint=_HINTS.get(response.status, "").format(path=self._path),
             no_service=response.status in _NO_SERVICE,
         )
@@ -147,6 +151,16 @@ class HttpTransport:
             headers = {"Proxy-Authorization": _basic(proxy)} if proxy.username else {}
             made.set_tunnel(url.hostname, url.port, headers)
         return made
+
+
+def seconds_of(retry_after: str) -> float | None:
+    """The header Retry-After: seconds, or a date.  None if it is neither, or is not there."""
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _left(deadline: float) -> float:

@@ -1,7 +1,7 @@
 """Spans to an OTLP receiver: Jaeger, a Collector, a vendor; over HTTP or gRPC."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from .otlp_json import JsonEncoder
 from .otlp_protobuf import Surroundings
 from .otlp_settings import GRPC, HTTP_JSON, OtlpSettings
 from .otlp_templates import TemplateEncoder
+from .otlp_waiting import Parcel, Waiting
 from .sending import SendError, explain
 from .spans import Span, SpanMaker, span_maker
 
@@ -48,6 +49,7 @@ class OtlpExporter:
     def __init__(self) -> None:
         self._json_encoder = JsonEncoder()
         self._known_resource: Resource | None = None
+        self._waiting = Waiting()
 
     def start(self, settings: Settings) -> None:
         """Read the settings and the OTEL_* variables.  Raises CannotExport."""
@@ -58,25 +60,61 @@ class OtlpExporter:
         self._encoder = TemplateEncoder(self._maker, MOST_BYTES)
 
     def export(self, batch: Sequence[SpanLifetime], timeout: float | None) -> Taken:
-        """Send those that are sampled.  One attempt."""
+        """Send what waits, and then those of the batch that are sampled.
+
+        One attempt.  After the first that fails nothing else is tried, and all that the receiver
+        may still take waits."""
         taken = Taken(0)
-        rejected, message = 0, ""
-        deadline = None if timeout is None else monotonic() + timeout
-        for number, request in self._requests(batch, taken):
-            within = self._within(deadline)
-            if within <= 0:
-                raise ExportError(f"{self.label} was too slow for the end of the process", taken)
-            try:
-                answer = self._transport.send(request, within)
-            except SendError as error:
-                raise ExportError(explain(error, self._otlp), taken) from error
-            refused, why = self._rejected(answer)
-            refused = min(refused, number)
-            taken.sent += number - refused
-            rejected, message = rejected + refused, why or message
-        if rejected:
-            raise SpansRejected(f"{self.label} rejected {rejected} spans ({message})", taken)
+        attempt = _Attempt(None if timeout is None else monotonic() + timeout)
+        while attempt.goes_on and (parcel := self._waiting.take(MOST_BYTES)) is not None:
+            self._deliver(parcel, attempt, taken, self._waiting.put_back)
+        for parcel in self._parcels(batch, taken):
+            if attempt.goes_on:
+                self._deliver(parcel, attempt, taken, self._waiting.add)
+            else:
+                self._waiting.add(parcel)
+        taken.waiting = self._waiting.spans
+        if attempt.problem:
+            raise ExportError(attempt.problem, taken, attempt.retry_after)
+        if attempt.rejected:
+            text = f"{self.label} rejected {attempt.rejected} spans ({attempt.why_rejected})"
+            raise SpansRejected(text, taken)
         return taken
+
+    def keep(self, batch: Sequence[SpanLifetime]) -> Taken:
+        """Let those that are sampled wait, without an attempt."""
+        taken = Taken(0)
+        for parcel in self._parcels(batch, taken):
+            self._waiting.add(parcel)
+        taken.waiting = self._waiting.spans
+        return taken
+
+    def _deliver(
+        self,
+        parcel: Parcel,
+        attempt: "_Attempt",
+        taken: Taken,
+        let_wait: Callable[[Parcel], None],
+    ) -> None:
+        within = attempt.left(self._otlp.timeout)
+        if within <= 0:
+            attempt.problem = f"{self.label} was too slow for the end of the process"
+            let_wait(parcel)
+            return
+        try:
+            answer = self._transport.send(parcel.request(), within)
+        except SendError as error:
+            attempt.problem = explain(error, self._otlp, waits=True)
+            attempt.retry_after = error.after
+            if error.again:
+                let_wait(parcel)
+            return
+        refused, why = self._rejected(answer)
+        refused = min(max(0, refused), parcel.number)
+        taken.sent += parcel.number - refused
+        if refused:
+            attempt.rejected += refused
+            attempt.why_rejected = why
 
     def check(self, timeout: float) -> None:
         """Ask the receiver, with a request that holds no spans.  Raises ExportError."""
@@ -97,17 +135,16 @@ class OtlpExporter:
         """In a forked child."""
         self._transport.abandon()
 
-    def _requests(self, batch: Sequence[SpanLifetime], taken: Taken) -> Iterator[tuple[int, bytes]]:
-        """The sampled spans as requests, with how many are in each."""
+    def _parcels(self, batch: Sequence[SpanLifetime], taken: Taken) -> Iterator[Parcel]:
+        """The sampled spans, encoded; `taken` says how many are not."""
         if self._otlp.protocol == HTTP_JSON:
             spans = self._maker.spans_of(batch)
             taken.unsampled = len(batch) - len(spans)
-            yield from self._requests_in_json(spans)
+            yield from self._parcels_in_json(spans)
             return
-        runs = self._encoder.runs(batch)
-        for number, run in runs:
-            taken.unsampled = self._encoder.unsampled
-            yield number, self._surroundings().request(run)
+        for number, run in self._encoder.runs(batch):
+            # Copied: the run is good until the next one only.
+            yield Parcel(number, bytes(run), self._surroundings())
         taken.unsampled = self._encoder.unsampled
 
     def _surroundings(self) -> Surroundings:
@@ -116,19 +153,36 @@ class OtlpExporter:
             self._known_resource, self._known_surroundings = resource, Surroundings(resource)
         return self._known_surroundings
 
-    def _requests_in_json(self, spans: list[Span]) -> Iterator[tuple[int, bytes]]:
+    def _parcels_in_json(self, spans: list[Span]) -> Iterator[Parcel]:
         for start in range(0, len(spans), _SPANS_IN_JSON):
             some = spans[start : start + _SPANS_IN_JSON]
-            yield len(some), self._json_encoder.request(some, self._maker.resource).encode()
-
-    def _within(self, deadline: float | None) -> float:
-        longest = self._otlp.timeout
-        return longest if deadline is None else min(longest, deadline - monotonic())
+            text = self._json_encoder.request(some, self._maker.resource)
+            yield Parcel(len(some), text.encode(), None)
 
     def _rejected(self, answer: bytes) -> tuple[int, str]:
         if self._otlp.protocol == HTTP_JSON:
             return rejected_in_json(answer)
         return rejected_in_protobuf(answer)
+
+
+class _Attempt:
+    """How sending goes, until it fails or time is over."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+        self.problem = ""
+        self.retry_after: float | None = None
+        self.rejected = 0
+        self.why_rejected = ""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing has failed so far."""
+        return not self.problem
+
+    def left(self, longest: float) -> float:
+        """Seconds for the next request."""
+        return longest if self._deadline is None else min(longest, self._deadline - monotonic())
 
 
 def transport_for(otlp: OtlpSettings) -> Transport:

@@ -10,23 +10,37 @@ class SendError(Exception):
     """A request was not taken.  The text is the reason, for a parenthesis."""
 
     def __init__(
-        self, reason: str, *, answered: bool = False, hint: str = "", no_service: bool = False
+        self,
+        reason: str,
+        *,
+        answered: bool = False,
+        again: bool | None = None,
+        after: float | None = None,
+        hint: str = "",
+        no_service: bool = False,
     ) -> None:
         super().__init__(reason)
         self.answered = answered
         """Whether it is a receiver's refusal; else there seems to be none."""
+        self.again = not answered if again is None else again
+        """Whether the same request may be taken later; by default, if nobody answered:
+        https://opentelemetry.io/docs/specs/otlp/#failures"""
+        self.after = after
+        """In how many seconds, if the receiver says so."""
         self.hint = hint
         self.no_service = no_service
         """Whether what answers there does not know this signal."""
 
 
-def explain(error: SendError, otlp: OtlpSettings) -> str:
-    """The line for the user."""
-    word = otlp.signal.word
+def explain(error: SendError, otlp: OtlpSettings, *, waits: bool = False) -> str:
+    """The line for the user; `waits` is whether what may be sent again is kept for that."""
+    word, waits = otlp.signal.word, waits and error.again
     if error.answered:
-        line = f"the OTLP receiver at {otlp.shown} refused {word} ({error}); they are dropped"
+        fate = "are tried again" if waits else "are dropped"
+        line = f"the OTLP receiver at {otlp.shown} refused {word} ({error}); they {fate}"
         return f"{line}; {error.hint}" if error.hint else line
-    line = f"no OTLP receiver at {otlp.shown} ({error}); {word} are dropped until one answers"
+    fate = f"the latest {word} wait" if waits else f"{word} are dropped"
+    line = f"no OTLP receiver at {otlp.shown} ({error}); {fate} until one answers"
     if otlp.is_local:
         line += "; docker compose up -d starts Jaeger, --export console prints the trees"
     return line

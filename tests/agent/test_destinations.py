@@ -12,6 +12,9 @@ from whence.destinations import Destination
 from whence.engine import SpanLifetime
 from whence.exporting import CannotExport, ExportError, SpansRejected, Taken
 
+real_jitter = destinations.jitter
+STEP = 0.0625
+
 
 class Theirs:
     """An exporter that does as it is told."""
@@ -57,6 +60,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(destinations, "monotonic", made)
+    monkeypatch.setattr(destinations, "jitter", lambda: 1.0)
     return made
 
 
@@ -97,7 +101,7 @@ def test_what_is_taken_is_counted(destination: Destination, theirs: Theirs) -> N
     assert destination.pending == 0
 
 
-def test_what_fails_is_counted_and_not_kept(destination: Destination, theirs: Theirs) -> None:
+def test_what_fails_is_counted(destination: Destination, theirs: Theirs) -> None:
     theirs.result = ExportError("down", Taken(1, unsampled=2))
     destination.export(spans(10))
     assert numbers(destination) == (1, 2, 7)
@@ -136,6 +140,46 @@ def test_after_failures_it_is_left_alone_for_longer_and_longer(
         clock.now += 0.5
     pauses = [later - earlier for earlier, later in pairwise(tries)]
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_pauses_are_a_random_part_of_that(
+    destination: Destination, theirs: Theirs, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many processes that lose their receiver together do not come back together."""
+    theirs.result = ExportError("down")
+    # Each look at a pause is two failures.
+    for part, pause in ((1.0, 1), (0.5, 4 / 2), (0.25, 16 / 4), (0.0, destinations.LEAST_PAUSE)):
+        monkeypatch.setattr(destinations, "jitter", lambda part=part: part)
+        assert pause_after_failure(destination, theirs, clock) == pytest.approx(pause, abs=STEP)
+
+
+def test_the_random_parts_are_from_0_to_1_and_differ() -> None:
+    parts = [real_jitter() for _ in range(1000)]
+    assert all(0 <= part < 1 for part in parts)
+    assert len(set(parts)) > 900
+    assert 0.4 < sum(parts) / len(parts) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"), [(7.0, 7.0), (0.0, 1.0), (0.5, 1.0), (1e12, destinations.MOST_RETRY_AFTER)]
+)
+def test_it_is_left_alone_for_as_long_as_it_asks_within_reason(
+    destination: Destination, theirs: Theirs, clock: Clock, asked: float, pause: float
+) -> None:
+    theirs.result = ExportError("429 Too Many Requests", retry_after=asked)
+    assert pause_after_failure(destination, theirs, clock) == pytest.approx(pause, abs=STEP)
+
+
+def pause_after_failure(destination: Destination, theirs: Theirs, clock: Clock) -> float:
+    """Let it fail, and see when it is tried again."""
+    clock.now += 1000
+    destination.export(spans(1))
+    tried, failed_at = len(theirs.batches), clock.now
+    while True:
+        destination.export([])
+        if len(theirs.batches) > tried:
+            return clock.now - failed_at
+        clock.now += STEP
 
 
 def test_what_comes_while_it_is_left_alone_is_dropped_and_counted(
@@ -234,6 +278,94 @@ def test_an_exporter_that_cannot_be_is_one_line_and_its_spans_are_counted(
     assert destination.failed == 6
     assert not destination.usable
     assert lines(capfd) == [line]
+
+
+# What waits
+
+
+class Keeping(Theirs):
+    """Lets what it cannot send wait, eight spans at the most."""
+
+    held = 0
+
+    def export(self, batch: Sequence[SpanLifetime], timeout: float | None) -> Taken:
+        waiting = self.keep(batch)
+        try:
+            super().export(batch, timeout)
+        except ExportError as error:
+            raise ExportError(str(error), waiting) from None
+        sent, self.held = Taken(self.held), 0
+        return sent
+
+    def keep(self, batch: Sequence[SpanLifetime]) -> Taken:
+        self.held = min(8, self.held + len(batch))
+        return Taken(0, waiting=self.held)
+
+
+@pytest.fixture
+def keeping(clock: Clock) -> Keeping:
+    return Keeping()
+
+
+@pytest.fixture
+def kept(keeping: Keeping) -> Destination:
+    """A destination whose exporter keeps what it cannot send."""
+    made = Destination("keeping", lambda name: keeping)
+    made.start(settings())
+    return made
+
+
+def test_what_waits_is_sent_when_the_destination_is_back(
+    kept: Destination, keeping: Keeping, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keeping.result = ExportError("down")
+    kept.export(spans(3))
+    kept.export(spans(2))
+    assert keeping.batches == [3], "the second waits without an attempt"
+    assert (numbers(kept), kept.waiting) == ((0, 0, 0), 5)
+    keeping.result = None
+    clock.now = kept.retry_at
+    kept.export([])
+    assert (numbers(kept), kept.waiting) == ((5, 0, 0), 0)
+    assert lines(capfd) == ["whence: down", "whence: the receiver takes spans again"]
+
+
+def test_what_is_too_much_to_wait_has_failed(
+    kept: Destination, keeping: Keeping, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keeping.result = ExportError("down")
+    for _ in range(5):
+        kept.export(spans(2))
+    assert (numbers(kept), kept.waiting) == ((0, 0, 2), 8)
+    keeping.result = None
+    clock.now = kept.retry_at
+    kept.export(spans(0))
+    assert (numbers(kept), kept.waiting) == ((8, 0, 2), 0)
+    assert lines(capfd)[1:] == ["whence: the receiver takes spans again; 2 were dropped"]
+
+
+def test_what_still_waits_at_the_end_has_failed(kept: Destination, keeping: Keeping) -> None:
+    keeping.result = ExportError("down")
+    kept.export(spans(3))
+    kept.stop(1)
+    assert (numbers(kept), kept.waiting) == ((0, 0, 3), 0)
+
+
+def test_there_is_nothing_to_try_again_while_nothing_waits(
+    destination: Destination, kept: Destination, keeping: Keeping, theirs: Theirs, clock: Clock
+) -> None:
+    keeping.result = theirs.result = ExportError("down")
+    assert kept.retry_at == float("inf")
+    for one in (destination, kept):
+        one.export(spans(1))
+    assert destination.retry_at == float("inf")
+    assert kept.retry_at == clock.now + destinations.SHORTEST_PAUSE
+
+
+def test_a_child_has_nothing_of_the_parents_to_send(kept: Destination, keeping: Keeping) -> None:
+    keeping.result = ExportError("down")
+    kept.export(spans(3))
+    assert kept.in_child().waiting == 0
 
 
 # The end

@@ -116,6 +116,7 @@ class HttpReceiver:
         self.metrics_answer: bytes = ExportMetricsServiceResponse().SerializeToString()
         self.content_type = "application/x-protobuf"
         self.keeps_alive = True
+        self.more_headers: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         if tls is not None:
@@ -181,6 +182,8 @@ class HttpReceiver:
             def _answer(self, status: int, answer: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", receiver.content_type)
+                for name, text in receiver.more_headers.items():
+                    self.send_header(name, text)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
@@ -231,6 +234,7 @@ class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     ) -> None:
         self.received = Received()
         self.code: grpc.StatusCode | None = None
+        self.trailers: tuple[tuple[str, bytes], ...] = ()
         self.answer = ExportTraceServiceResponse()
         self._server = grpc.server(ThreadPoolExecutor(2))
         add_to_server: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
@@ -252,6 +256,7 @@ class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
         self, request: ExportTraceServiceRequest, context: Any
     ) -> ExportTraceServiceResponse:
         if self.code is not None:
+            context.set_trailing_metadata(self.trailers)
             context.abort(self.code, "told so by the test")
         self.received.add(request, context.invocation_metadata())
         return self.answer
