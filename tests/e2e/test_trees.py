@@ -98,6 +98,44 @@ DRAWINGS = {
             task last  CONSUMER
                 timer sleep
     """,
+    "chat": """
+        task main
+            3 x task talk
+                connect  CLIENT
+                task Connection.keepalive  cancelled
+                    timer sleep  cancelled
+            task Server._close
+        server  closed <- task main
+        3 x accept  closed <- server
+        3 x task protocol_handler  PRODUCER <- accept
+            task Connection.keepalive  CONSUMER cancelled
+                timer sleep  cancelled
+            2 x task record
+                timer sleep
+    """,
+    "factory": """
+        task main
+            2 x task mine
+                4 x timer sleep
+            task assemble
+                8 x task make
+                    executor cut
+                    executor polish
+    """,
+    "pipeline": f"""
+        task main
+            2 x process {Path(sys.executable).name}
+            task feed
+            task collect
+            2 x task Process.wait
+    """,
+    "script": f"""
+        task main
+            5 x timer sleep
+            5 x executor int
+            executor Path.exists
+            process {Path(sys.executable).name}
+    """,
     "chain": nested("task main", "task link  PRODUCER", *["task link  CONSUMER"] * 47)
     + nested("task link  CONSUMER <- task link", *["task link  CONSUMER"] * 11, "timer sleep"),
 }

@@ -104,7 +104,11 @@ def check_spans(spans: Sequence[SeenSpan], *, remote: Collection[str] = ()) -> N
     sizes = Counter(span.trace_id for span in spans if span.outcome != "failed")
     assert not sizes or max(sizes.values()) <= MAX_SPANS, sizes.most_common(1)
     assert all(_depth(span, by_id) <= DEEPEST for span in spans)
-    producers = {span.span_id for span in spans if span.kind == "PRODUCER"}
+    # Where something was too much for its trace, it may be that.
+    full = {span.trace_id for span in spans if "whence.counted.names" in span.attributes}
+    producers = {
+        span.span_id for span in spans if span.kind == "PRODUCER" and span.trace_id not in full
+    }
     assert producers <= outlived_ones, "a producer started nothing that outlived it"
 
 
@@ -124,7 +128,9 @@ def _check_itself(span: SeenSpan) -> None:
     failed = span.outcome == "failed"
     assert span.status == ("ERROR" if failed else "UNSET"), f"{span}: {span.status}"
     raised = failed and not attributes["error.type"].isdigit()
-    assert [name for name, _ in span.events] == (["exception"] if raised else []), span
+    # Whether a step takes long depends on the machine as well.
+    said = [name for name, _ in span.events if name != "whence.blocked"]
+    assert said == (["exception"] if raised else []), span
     assert (span.kind == "SERVER") == (span.type == "Request"), f"{span} is a {span.kind}"
     assert (span.kind == "CLIENT") == (span.name == "connect"), f"{span} is a {span.kind}"
 
@@ -185,7 +191,8 @@ def _expected(
 
 def _rearmed(timer: SeenSpan, ancestor: SeenSpan | None, by_id: Mapping[str, SeenSpan]) -> bool:
     while ancestor is not None:
-        if ancestor.type == timer.type and _site(ancestor) == _site(timer):
+        is_own = ancestor.name == timer.name != "timer sleep"
+        if ancestor.type == timer.type and (is_own or _site(ancestor) == _site(timer)):
             return True
         ancestor = by_id.get(ancestor.parent_id)
     return False

@@ -31,9 +31,11 @@ class Tracing:
         endpoint = ["--endpoint", self.receiver.url]
         return [*self.launch.whence, "run", *endpoint, *options, str(PROGRAMS / f"{program}.py")]
 
-    def __call__(self, program: str, *options: str, loop: str = "asyncio") -> list[SeenSpan]:
+    def __call__(
+        self, program: str, *options: str, loop: str = "asyncio", **env: str
+    ) -> list[SeenSpan]:
         """Run a program to its end; its spans, which are as the rules say."""
-        ran = self.launch(*self.words(program, *options), env=self.env(loop))
+        ran = self.launch(*self.words(program, *options), env=self.env(loop) | env)
         return self.checked(ran)
 
     def checked(self, ran: Finished, *, remote: Mapping[str, str] = {}) -> list[SeenSpan]:
