@@ -3,7 +3,7 @@
 - It reads what every callback notes anyway, `ThreadState.entered`; the program is never asked.
 - While callbacks run now and then, it looks every `slow` milliseconds, and finds what has just
   begun; so it can come back when that has taken `slow`, to the moment.  A step that goes on is
-  looked at again after twice the time, four times, and so on: the last stack counts.
+  looked at again each time that long, and later on more and more seldom.
 - Where nothing runs it sleeps, until the next event wakes it (`at_next_event`).
 
 Start-up path of every attached process: imports nothing heavy.
@@ -25,6 +25,9 @@ _SHORTEST = 1_000_000
 _LONGEST = 500_000_000
 """Nanoseconds between two looks while something runs, at the least and at the most.  More would
 hide from `standstill` when the process stood still."""
+_OFTEN, _SELDOM = 8, 40
+"""Looks at one step: up to here all the same time apart, then each after twice the time, and up to
+here."""
 _FOR_GOOD = 1e6
 _PATIENCE = 0.05
 """Seconds that stop() waits."""
@@ -87,7 +90,7 @@ class Watchdog:
             looked_at, times = self._looked_at.get(thread_id, (0, 0))
             if looked_at != step:
                 times = 0
-            if step + (self._slow << times) <= now:
+            if step + self._age(times) <= now:
                 times += 1
                 self._looked_at[thread_id] = step, times
                 stack = look(thread_id)
@@ -98,9 +101,13 @@ class Watchdog:
                 if stack.frames and state.entered == step:
                     of_step = [sample for sample in state.samples if sample.step == step]
                     state.samples = (*of_step, Sample(step, now, stack))
-            due = step + (self._slow << times)
+            due = step + self._age(times)
             soonest = due if soonest is None else min(soonest, due)
         return soonest
+
+    def _age(self, times: int) -> int:
+        """Nanoseconds that a step takes before it is looked at once more."""
+        return self._slow * (times + 1 if times < _OFTEN else 1 << min(times, _SELDOM) - _OFTEN + 4)
 
     def _is_idle(self) -> bool:
         """Whether nothing has run since this was asked last."""

@@ -29,7 +29,7 @@ from .parents import adopt
 from .recorder import finish_span, recorder
 from .selected import is_left_out
 from .sites import Site, site
-from .stacks import Sample
+from .stacks import Sample, Stack
 from .standstill import standstill
 from .waiting import Waiting
 
@@ -49,6 +49,14 @@ class Block(NamedTuple):
     type: str
     name: str | None
     site: Site | None
+
+
+class Blamed(NamedTuple):
+    """A part of the step that is running, and how much of it was blamed: in nanoseconds."""
+
+    began: int
+    ended: int
+    time: int
 
 
 class Blocks:
@@ -78,15 +86,30 @@ def held_within(state: ThreadState, lifetime: RecordedLifetime, began: int, now:
     """The same of such a callback, or of what ran inside of it, if it is longer than
     `recorder.slow`; it is blamed."""
     standstill.look(now)
-    samples = [s for s in state.samples if s.step == state.entered and began <= s.at <= now]
+    inside = [one for one in state.blamed if one.began >= began]
+    samples = [
+        sample
+        for sample in state.samples
+        if sample.step == state.entered
+        and began < sample.at <= now
+        and not any(one.began < sample.at <= one.ended for one in inside)
+    ]
     if any(sample.stack.in_debugger for sample in samples):
         return 0
     lasted = now - began - standstill.within(began, now)
-    own = lasted - sum(time for since, time in state.blamed if since >= began)
+    own = lasted - sum(one.time for one in inside)
     if own > recorder.slow:
-        state.blamed = (*state.blamed, (began, own))
-        _blame(state, lifetime, began, now, own, samples[-1] if samples else None)
+        state.blamed = (*state.blamed, Blamed(began, now, own))
+        _blame(state, lifetime, began, now, own, _typical(samples))
     return lasted
+
+
+def _typical(samples: list[Sample]) -> Stack | None:
+    """The stack of the place where the step was seen most often, and of those the last."""
+    seen: dict[Site | None, list[Stack]] = {}
+    for sample in reversed(samples):
+        seen.setdefault(sample.stack.site, []).append(sample.stack)
+    return max(seen.values(), key=len)[0] if seen else None
 
 
 def _blame(
@@ -95,11 +118,11 @@ def _blame(
     began: int,
     now: int,
     time: int,
-    sample: Sample | None,
+    stack: Stack | None,
 ) -> None:
     blocked.number += 1
     blocked.time += time
-    where = None if sample is None else sample.stack.site
+    where = None if stack is None else stack.site
     if blocks.worst is None or time > blocks.worst.nanoseconds:
         made = site(lifetime.code, lifetime.lasti)
         blocks.worst = Block(time, lifetime.type.name, lifetime.name, where or made)
@@ -108,8 +131,8 @@ def _blame(
         attributes["code.file.path"] = where.file
         attributes["code.line.number"] = where.line
         attributes["code.function.name"] = where.function
-    if sample is not None:
-        attributes["code.stacktrace"] = str(sample.stack)
+    if stack is not None:
+        attributes["code.stacktrace"] = str(stack)
     attributes |= _delayed(lifetime, began, now)
     carrier = _carrier(lifetime)
     if carrier is not None:
@@ -118,7 +141,7 @@ def _blame(
             attributes["whence.async_id"] = lifetime.async_id
         _carry(carrier, began, time, attributes)
     elif lifetime.type.transparent and not is_left_out(lifetime):
-        step = _as_span(lifetime, state, began)
+        step = _as_span(lifetime, state, began, now)
         _carry(step, began, time, attributes)
         finish_span(step, DONE, now)
 
@@ -143,11 +166,12 @@ def _carry(carrier: SpanLifetime, began: int, time: int, attributes: dict[str, A
     carrier.attributes = {**known, "whence.blocked.total_time": total}
 
 
-def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int) -> SpanLifetime:
+def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int, now: int) -> SpanLifetime:
     """One step of what becomes no span itself, as one that is about to end."""
     span = SpanLifetime.copy(lifetime)  # type: ignore[arg-type]
     span.name, span.created, span.open, span.transparent = lifetime.name, began, False, False
     span.thread_id, span.execution_async_id = state.thread_id, lifetime.trigger_async_id
+    span.run, span.ready, span.steps = now - began, 0, 1
     span.children = span.ended = 0
     span.attributes = span.events = span.segments = span.span = span.fate = None
     adopt(span, lifetime, lifetime)

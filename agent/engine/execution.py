@@ -19,6 +19,7 @@ from .lifetimes import Lifetime
 from .resource_types import TOP_LEVEL, ResourceType
 
 if TYPE_CHECKING:
+    from .blocks import Blamed
     from .stacks import Sample
 
 new_async_id = count(2).__next__
@@ -53,7 +54,7 @@ class ThreadState:
     `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
     `entered` is since when a callback has been holding the thread's loop, 0 if none does; `busy`
     how many nanoseconds all of them have taken.  `samples` are the stacks that the watchdog has
-    taken of it meanwhile, `blamed` what of its time is blamed already: since when, and how much.
+    taken of it meanwhile, `blamed` what of its time is blamed already.
     """
 
     __slots__ = (
@@ -78,7 +79,7 @@ class ThreadState:
         self.muted = self.finalizing = False
         self.busy = self.entered = 0
         self.samples: tuple[Sample, ...] = ()
-        self.blamed: tuple[tuple[int, int], ...] = ()
+        self.blamed: tuple[Blamed, ...] = ()
         self.thread_id = get_ident()
         threads[self.thread_id] = self
 
