@@ -41,6 +41,7 @@ class Trace:
         "remote",
         "root",
         "spans",
+        "top",
     )
 
     def __init__(self, root: Any) -> None:
@@ -55,6 +56,8 @@ class Trace:
         self.identity: TraceIdentity | None = None
         """Given with its first span, or when the program first asks for the context of one."""
         self._made: list[TraceIdentity] = []
+        self.top: Span | None = None
+        """The place of its root, until that is out."""
         self.spans = 0
         """How many were given a place in it."""
 

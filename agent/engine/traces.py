@@ -55,7 +55,7 @@ class Tracer:
         parent = None if lifetime.segments is not None else _settled(lifetime.parent)
         if self.rate is not None and not self._is_admitted(lifetime, self.rate):
             self.over_rate += 1
-        elif lifetime.span is None and parent is not None and self._is_full(lifetime, parent):
+        elif lifetime.span is None and parent is not None and self._is_full(lifetime):
             self.counted += 1
         else:
             self._place(lifetime, parent)
@@ -70,7 +70,9 @@ class Tracer:
         span = _span_of(lifetime)
         span.consumer = parent is not None and _outlived(lifetime, parent)
         span.out = True
-        lifetime.link, lifetime.links = _link_of(lifetime), _links_of(lifetime)
+        if span is span.trace.top:
+            span.trace.top = None
+        lifetime.link, lifetime.links = self._link_of(lifetime), self._links_of(lifetime)
         lifetime.spliced = None
         # Whoever is triggered by it later needs its span, and must not keep its ancestors.
         lifetime.parent = None
@@ -96,14 +98,16 @@ class Tracer:
         The lifetime goes on, in a trace of its own, linked to this segment."""
         if lifetime.span is None:
             parent = _settled(lifetime.parent)
-            if parent is not None and self._is_full(lifetime, parent):
+            if parent is not None and self._is_full(lifetime):
                 # It will be in a trace of its own from now on in any case.
                 lifetime.span = _root_span(lifetime, _nearest_span(lifetime, parent))
         span = _span_of(lifetime)
         span.out = span.trace.admitted = True
+        if span is span.trace.top:
+            span.trace.top = None
         record = lifetime.copy()
         lifetime.events = None
-        record.link, record.links = _link_of(lifetime), _links_of(lifetime)
+        record.link, record.links = self._link_of(lifetime), self._links_of(lifetime)
         record.run = run = lifetime.run + _running_since(lifetime, now)
         segments = lifetime.segments
         if segments is None:
@@ -113,18 +117,28 @@ class Tracer:
         _leave_last_segment(record, segments)
         lifetime.keep = True
         lifetime.span = Span(Trace(lifetime), lifetime.async_id, span.segment + 1, None)
-        lifetime.span.trace.spans = 1
+        lifetime.span.trace.spans, lifetime.span.trace.top = 1, lifetime.span
         lifetime.link, lifetime.links = span, None
         segments.start = now
         segments.run, segments.ready, segments.steps = run, lifetime.ready, lifetime.steps
         segments.spans = [*segments.spans[1 - _SEGMENTS_KEPT :], (now, lifetime.span)]
         return record
 
-    def _is_full(self, lifetime: SpanLifetime, parent: SpanLifetime) -> bool:
-        ancestor = _nearest_span(lifetime, parent)
+    def _is_full(self, lifetime: SpanLifetime) -> bool:
+        """Whether its trace has no room for it and for its ancestors that have no place yet."""
+        most = self.max_spans * (2 if _is_preferred(lifetime) else 1)
+        needed, child, ancestor = 1, lifetime, _settled(lifetime.parent)
+        while ancestor is not None and ancestor.span is None:
+            needed, child, ancestor = needed + 1, ancestor, _settled(ancestor.parent)
         if ancestor is None:
-            return False
-        return ancestor.trace.spans >= self.max_spans * (2 if _is_preferred(lifetime) else 1)
+            if min(needed, MAX_DEPTH + 1) <= most:
+                return False
+            # The root alone, to count it on.
+            _give(child, _new_span(child, None))
+            return True
+        place = _span_at(ancestor, child)
+        # What is too deep will be in another trace.
+        return place.trace.spans + min(needed, MAX_DEPTH - place.depth) > most
 
     def _is_admitted(self, lifetime: SpanLifetime, rate: Rate) -> bool:
         trace = _first_place(lifetime).trace
@@ -140,6 +154,36 @@ class Tracer:
         rate.take()
         return True
 
+    def _link_of(self, lifetime: SpanLifetime) -> Span | None:
+        """The span that a root is linked to; what it was linked to is kept and placed for that."""
+        return self._link_to(lifetime.link, lifetime)
+
+    def _links_of(self, lifetime: SpanLifetime) -> list[tuple[SpanLifetime | Span, str]] | None:
+        """The same of its other links."""
+        if lifetime.links is None:
+            return None
+        found: list[tuple[SpanLifetime | Span, str]] = []
+        for target, reason in lifetime.links:
+            place = self._link_to(target, lifetime)
+            if place is not None:
+                found.append((place, reason))
+        return found or None
+
+    def _link_to(self, target: SpanLifetime | Span | None, lifetime: SpanLifetime) -> Span | None:
+        if not isinstance(target, SpanLifetime):
+            return target
+        target = _settled_link(target)
+        if target is None:
+            return None
+        if target.span is None and self._is_full(target):
+            # It will be counted, on what stands for it here.
+            place = _first_place(target)
+        else:
+            _span_of(target)
+            place = _span_at(target, lifetime)
+        place.trace.admitted = True
+        return place
+
 
 def _is_preferred(lifetime: SpanLifetime) -> bool:
     """Whether it tells of a failure, or of what blocked a loop."""
@@ -149,13 +193,19 @@ def _is_preferred(lifetime: SpanLifetime) -> bool:
 def _count(lifetime: SpanLifetime, parent: SpanLifetime) -> None:
     """Count it on the nearest ancestor whose own record is still to come."""
     ancestor: SpanLifetime | None = parent
+    place: Span | None = None
     while ancestor is not None and (ancestor.span is None or ancestor.span.out):
+        if ancestor.span is not None:
+            # What is above one that is out is not known any more, but for the root.
+            place = ancestor.span.trace.top
         ancestor = _settled(ancestor.parent)
-    if ancestor is None or ancestor.span is None:
+    if ancestor is not None:
+        place = ancestor.span
+    if place is None:
         return
-    counted = ancestor.span.counted
+    counted = place.counted
     if counted is None:
-        counted = ancestor.span.counted = {}
+        counted = place.counted = {}
     key: tuple[str, str | None] = (lifetime.type.name, lifetime.name)
     if key not in counted and len(counted) >= MAX_COUNTED_NAMES:
         key = ("other", None)
@@ -265,7 +315,8 @@ def _root_span(child: SpanLifetime, link: Span | None) -> Span:
     trace.spans = 1
     if child.attributes is not None:
         trace.carrier = child.attributes.pop("carrier", None)
-    return Span(trace, child.async_id, 0, None)
+    span = trace.top = Span(trace, child.async_id, 0, None)
+    return span
 
 
 def _nearest_span(lifetime: SpanLifetime, parent: SpanLifetime | None) -> Span | None:
@@ -296,35 +347,6 @@ def _span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
         return parent.segments.at(child.created)
     assert parent.span is not None
     return parent.span
-
-
-def _link_of(lifetime: SpanLifetime) -> Span | None:
-    """The span that a root is linked to; what it was linked to is kept and placed for that."""
-    return _link_to(lifetime.link, lifetime)
-
-
-def _link_to(target: SpanLifetime | Span | None, lifetime: SpanLifetime) -> Span | None:
-    if not isinstance(target, SpanLifetime):
-        return target
-    target = _settled_link(target)
-    if target is None:
-        return None
-    _span_of(target)
-    place = _span_at(target, lifetime)
-    place.trace.admitted = True
-    return place
-
-
-def _links_of(lifetime: SpanLifetime) -> list[tuple[SpanLifetime | Span, str]] | None:
-    """The same of its other links."""
-    if lifetime.links is None:
-        return None
-    found: list[tuple[SpanLifetime | Span, str]] = []
-    for target, reason in lifetime.links:
-        place = _link_to(target, lifetime)
-        if place is not None:
-            found.append((place, reason))
-    return found or None
 
 
 def _running_since(lifetime: SpanLifetime, now: int) -> int:

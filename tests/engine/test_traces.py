@@ -233,8 +233,8 @@ def test_a_full_trace_gets_no_spans_for_parents_that_are_not_placed_either(lives
         lives.end(middle)
     lives.end(main)
     came_out = lives.come_out()
-    # main, then middle and leaf twice: the limit is looked at before the two are placed.
-    assert len(came_out) <= 5
+    # main, then middle and leaf; then a middle alone, whose leaf was too much.
+    assert len(came_out) == 4
     assert trace(came_out[-1]).spans == len(came_out)
     assert lives.tracer.counted == 21 - len(came_out)
 
@@ -269,8 +269,61 @@ def test_what_nobody_is_left_to_count_on_is_counted_as_such(lives: Lives) -> Non
     assert place(main).counted is None, "it has been exported already"
 
 
+def test_what_a_parent_that_is_out_triggered_is_counted_on_the_root(lives: Lives) -> None:
+    lives.tracer = Tracer(max_spans=2)
+    main = lives.begin("main")
+    started = lives.live(2, "started", by=main)
+    late = lives.begin("late", by=started)
+    lives.come_out()
+    lives.end(late, after=2)
+    assert lives.come_out() == []
+    lives.end(main)
+    (out,) = lives.come_out()
+    assert place(out).counted == {("Task", "late"): [1, 2 * MS]}
+
+
+def test_a_long_chain_of_open_parents_does_not_come_over_the_limit(lives: Lives) -> None:
+    lives.tracer = Tracer(max_spans=10)
+    main = lives.begin("main")
+    for _ in range(8):
+        lives.live(2, "child", by=main)
+    chain = [main]
+    for _ in range(5):
+        chain.append(lives.begin("link", by=chain[-1]))
+    for lifetime in reversed(chain):
+        lives.end(lifetime, after=1)
+    came_out = lives.come_out()
+    assert len(came_out) == 10
+    assert place(came_out[-1]).counted == {("Task", "link"): [4, (1 + 2 + 3 + 4) * MS]}
+
+
+def test_where_there_is_no_room_for_a_chain_of_parents_the_root_stays(lives: Lives) -> None:
+    lives.tracer = Tracer(max_spans=2)
+    main = lives.begin("main")
+    middle = lives.begin("middle", by=main)
+    lives.live(2, "leaf", by=middle)
+    lives.end(middle)
+    lives.end(main)
+    came_out = lives.come_out()
+    assert [lifetime.name for lifetime in came_out] == ["middle", "main"]
+    assert place(came_out[-1]).counted == {("Task", "leaf"): [1, 2 * MS]}
+
+
+def test_a_link_into_a_full_trace_is_to_what_is_exported_of_it(lives: Lives) -> None:
+    lives.tracer = Tracer(max_spans=2)
+    main = lives.begin("main")
+    lives.live(2, "child", by=main)
+    middle = lives.begin("middle", by=main)
+    request = lives.begin("GET /", by=middle, row=REQUEST)
+    for lifetime in (request, middle, main):
+        lives.end(lifetime, after=2)
+    out = {lifetime.name: lifetime for lifetime in lives.come_out()}
+    assert out.keys() == {"child", "GET /", "main"}
+    assert link(out["GET /"]) == (main.async_id, 0)
+
+
 def test_names_that_are_counted_are_limited(lives: Lives) -> None:
-    lives.tracer = Tracer(max_spans=1)
+    lives.tracer = Tracer(max_spans=2)
     main = lives.begin("main")
     lives.live(2, "first", by=main)
     for number in range(MAX_COUNTED_NAMES + 10):
