@@ -201,7 +201,6 @@ TABLE = (
         100.0,
         "a callback that runs longer blocks the loop (default: 100)",
         metavar="MS",
-        later=_always,
     ),
     Setting(
         "metrics_port",
