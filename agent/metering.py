@@ -12,7 +12,7 @@ Start-up path of every attached process: imports nothing heavy.
 import os
 from time import monotonic
 
-from .background import Signal
+from .background import Signal, stay_unlisted
 from .metrics_destination import MetricsDestination
 from .report import warn
 from .resident import STOPPED, Resident
@@ -114,8 +114,7 @@ class Metering:
             if resident.order is None and monotonic() >= self._due:
                 self._due = monotonic() + self._interval
                 self._load()
-                for destination in self._destinations:
-                    destination.export(None)
+                self._export(None)
         if resident.order is STOPPED:
             self._end()
 
@@ -124,14 +123,18 @@ class Metering:
         if self._is_worth_an_end():
             self._load()
             self._spans_are_sent.wait(self.resident.stop_by - _AFTER_SPANS - monotonic())
-            for destination in self._destinations:
-                destination.export(self._left())
+            self._export(self._left())
         for destination in self._destinations:
             destination.stop(self._left())
 
+    def _export(self, timeout: float | None) -> None:
+        for destination in self._destinations:
+            destination.export(timeout)
+            stay_unlisted()
+
     def _is_worth_an_end(self) -> bool:
-        """Whether there was an event at all, and time enough since."""
-        return self.resident.life >= self._shortest_life
+        """Whether there is a series to be ended, or time enough was since the first event."""
+        return bool(self._destinations) or self.resident.life >= self._shortest_life
 
     def _left(self) -> float:
         return max(0.0, self.resident.stop_by - _MARGIN - monotonic())
