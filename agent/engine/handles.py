@@ -14,21 +14,18 @@ from asyncio import events
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from sys import maxsize
-from types import FunctionType
 from typing import Any
 
 from .blocks import held
-from .connected import is_of_connection
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .histograms import LONG
-from .lifetimes import CANCELLED, DONE, Lifetime, SpanLifetime
-from .recorder import begin, clock, finish, hide, recorder
-from .resource_types import HANDLE, TASK, TIMER_HANDLE
-from .scheduled import callback_name, hide_unfired, settled_cause
+from .lifetimes import CANCELLED, DONE, Lifetime
+from .recorder import begin, clock, finish, recorder
+from .resource_types import HANDLE, TIMER_HANDLE
+from .scheduled import describe_timer, hide_unfired, settled_cause
 from .scopes import enter_scopes, leave_scopes
-from .selected import is_left_out
 from .standin import StandIn
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
 
@@ -260,19 +257,7 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
         trigger = state.current
         if recorder.on:
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 3)
-            if (
-                trigger.transparent
-                and trigger.type is TASK
-                and TASK.spans
-                and not is_left_out(trigger)
-            ):
-                # The timeout of asyncio's own `shutdown_default_executor`, say.
-                hide(lifetime)
-            if isinstance(lifetime, SpanLifetime):
-                is_function = type(callback) is FunctionType
-                lifetime.name = callback.__qualname__ if is_function else callback_name(callback)
-                if not is_function and is_of_connection(callback):
-                    hide(lifetime)
+            describe_timer(lifetime, trigger, callback)
             try:
                 if type(loop).time is _stock_time:
                     due = int(when * 1e9)

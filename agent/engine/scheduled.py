@@ -2,11 +2,15 @@
 
 from asyncio import futures
 from functools import partial
+from types import FunctionType
 from typing import Any
 
+from .connected import is_of_connection
 from .lifetimes import Lifetime, SpanLifetime
+from .parents import make_root
 from .recorder import hide
-from .resource_types import TIMER_HANDLE
+from .resource_types import TASK, TIMER_HANDLE
+from .selected import is_left_out
 
 _SLEEP = "_set_result_unless_cancelled"
 """The callback of the timer of `asyncio.sleep`."""
@@ -38,6 +42,31 @@ def callback_name(callback: Any) -> str:
         # An object of the program's that has its own ideas of attributes.
         name = None
     return name if isinstance(name, str) else type(callback).__qualname__
+
+
+def describe_timer(timer: Lifetime, trigger: Lifetime, callback: Any) -> None:
+    """Name the span of a new timer, or make it transparent: one that no program asked for."""
+    if trigger.transparent and trigger.type is TASK and TASK.spans and not is_left_out(trigger):
+        # A timeout of a task that a library, or asyncio, made for itself.
+        hide(timer)
+    if isinstance(timer, SpanLifetime):
+        is_function = type(callback) is FunctionType
+        timer.name = callback.__qualname__ if is_function else callback_name(callback)
+        if not is_function and is_of_connection(callback):
+            hide(timer)
+        elif timer.parent is not None and timer.name != _SLEEP:
+            _root_if_rearmed(timer, timer.parent)
+
+
+def _root_if_rearmed(timer: SpanLifetime, ancestor: SpanLifetime | None) -> None:
+    """One that its own callback arms again is a period, and no descent.
+
+    The place tells so but for the first time, when another place has armed it (`parents.py`)."""
+    while ancestor is not None:
+        if ancestor.type is TIMER_HANDLE and ancestor.name == timer.name:
+            make_root(timer)
+            return
+        ancestor = ancestor.parent
 
 
 def hide_unfired(lifetime: Lifetime) -> None:

@@ -7,20 +7,18 @@ from collections.abc import Callable
 from contextvars import Context
 from gc import get_referents
 from sys import _getframe, maxsize
-from types import FrameType, FunctionType
+from types import FrameType
 from typing import Any
 
 from . import sites
 from .callbacks import Callback, Step
-from .connected import is_of_connection
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import create, end
 from .execution import local, new_async_id
-from .lifetimes import CANCELLED, Lifetime, SpanLifetime
-from .recorder import begin, clock, hide, recorder
-from .resource_types import HANDLE, TASK, TIMER_HANDLE, ResourceType
-from .scheduled import callback_name, hide_unfired, settled_cause
-from .selected import is_left_out
+from .lifetimes import CANCELLED, Lifetime
+from .recorder import begin, clock, recorder
+from .resource_types import HANDLE, TIMER_HANDLE, ResourceType
+from .scheduled import describe_timer, hide_unfired, settled_cause
 from .tasks import C_STEP, TASK_OF, seen_first
 
 Method = Callable[..., Any]
@@ -121,19 +119,7 @@ def scheduling_later(original: Method) -> Method:
         trigger = state.current
         if recorder.on:
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 1)
-            if (
-                trigger.transparent
-                and trigger.type is TASK
-                and TASK.spans
-                and not is_left_out(trigger)
-            ):
-                # A timeout of a task that a library made for itself.
-                hide(lifetime)
-            if isinstance(lifetime, SpanLifetime):
-                is_function = type(callback) is FunctionType
-                lifetime.name = callback.__qualname__ if is_function else callback_name(callback)
-                if not is_function and is_of_connection(callback):
-                    hide(lifetime)
+            describe_timer(lifetime, trigger, callback)
             try:
                 if delay > 0:
                     lifetime.scheduled += int(delay * 1e9)

@@ -71,10 +71,7 @@ DRAWINGS = {
             timer tick  PRODUCER
                 task poll  CONSUMER
                     timer sleep
-                timer tick  CONSUMER
-                    task poll  CONSUMER
-                        timer sleep
-        3 x timer tick  PRODUCER <- timer tick
+        4 x timer tick  PRODUCER <- timer tick
             task poll  CONSUMER
                 timer sleep
     """,
