@@ -17,27 +17,56 @@ NEVER = sys.maxsize
 class Ring:
     """A bounded buffer of finished lifetimes."""
 
-    __slots__ = ("_buffer", "capacity", "dropped", "pushed", "wake", "wake_at")
+    __slots__ = ("_buffer", "_capacity", "_room", "_wake_at", "dropped", "pushed", "wake")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self.capacity = capacity
         self.pushed = 0
         self.dropped = 0
         self._buffer: deque[SpanLifetime] = deque()
         self.wake: Callable[[], object] = lambda: None
         """Called by a push, in the program's thread: never raises, returns at once."""
+        self._capacity = capacity
         self.wake_at = NEVER
+
+    @property
+    def capacity(self) -> int:
+        """How many it holds at the most."""
+        return self._capacity
+
+    @capacity.setter
+    def capacity(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._room = min(capacity, self._wake_at)
+
+    @property
+    def wake_at(self) -> int:
         """How many must be held already for a push to wake the sender; 0 is any push."""
+        return self._wake_at
+
+    @wake_at.setter
+    def wake_at(self, held: int) -> None:
+        self._wake_at = held
+        self._room = min(self._capacity, held)
 
     def push(self, lifetime: SpanLifetime) -> bool:
         """Take a lifetime, or count it as dropped; whether it was taken."""
+        buffer = self._buffer
+        # One comparison for whatever may be special, for every span of the program pays for it.
+        if len(buffer) < self._room:
+            buffer.append(lifetime)
+            self.pushed += 1
+            return True
+        return self._push_beyond(lifetime)
+
+    def _push_beyond(self, lifetime: SpanLifetime) -> bool:
+        """Push when there is no room, or the sender wants to know."""
         held = len(self._buffer)
-        if held >= self.capacity:
+        if held >= self._capacity:
             self.dropped += 1
             return False
         self._buffer.append(lifetime)
         self.pushed += 1
-        if held >= self.wake_at:
+        if held >= self._wake_at:
             self.wake()
         return True
 
