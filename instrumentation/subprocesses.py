@@ -51,11 +51,12 @@ def _process_exited(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> Non
         # Another dictionary: the sender thread may be reading the one before.
         lifetime.attributes = {**lifetime.attributes, "process.exit.code": code}
     end(local.state, lifetime, DONE if code == 0 else FAILED)
-    _end_what_nobody_settles(transport)
+    if 0 not in transport._pipes:
+        end_what_nobody_settles(transport._protocol)
 
 
-def _end_what_nobody_settles(transport: Any) -> None:
+def end_what_nobody_settles(protocol: Any) -> None:
     """Asyncio makes a future for the end of a standard input, also where there is no pipe to it."""
-    lifetime = getattr(getattr(transport._protocol, "_stdin_closed", None), "_lifetime", None)
-    if lifetime is not None and 0 not in transport._pipes:
+    lifetime = getattr(getattr(protocol, "_stdin_closed", None), "_lifetime", None)
+    if lifetime is not None:
         end(local.state, lifetime, CLOSED)

@@ -14,6 +14,7 @@ from whence.engine.resource_types import PROCESS
 
 from .patching import Patches, Wrapper
 from .protocols import Connection, connections, disconnect
+from .subprocesses import end_what_nobody_settles
 from .uvloop_arrivals import Arrival, expecting
 from .uvloop_leftovers import Leftovers
 
@@ -89,3 +90,5 @@ class _Process(Connection):
         if isinstance(lifetime, SpanLifetime) and lifetime.attributes is not None:
             lifetime.attributes["process.exit.code"] = code
         end(local.state, lifetime, DONE if code == 0 else FAILED)
+        if transport.get_pipe_transport(0) is None:
+            end_what_nobody_settles(protocol)

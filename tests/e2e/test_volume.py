@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from launching import Launcher
+from receivers import HttpReceiver
 from rules import DEEPEST, MAX_SPANS, check_spans
 from seen import SeenSpan, spans_of
 from tracing import Tracing
@@ -57,6 +59,68 @@ def test_what_goes_on_for_ever_nests_no_deeper_than_a_reader_can_use(
     by_id = {span.span_id: span for span in spans}
     depths = Counter(depth(span, by_id) for span in spans)
     assert max(depths) == DEEPEST
+
+
+CROWD = """
+    import asyncio
+
+    class Refused(Exception):
+        pass
+
+    async def part():
+        await asyncio.sleep(0.002)
+
+    async def visit(number):
+        await part()
+        if number % 100 == 50:
+            raise Refused
+
+    async def main():
+        for number in range(300):
+            await asyncio.gather(asyncio.create_task(visit(number)), return_exceptions=True)
+
+    asyncio.run(main())
+"""
+VISITS = 300
+REFUSED = 3
+
+
+def test_a_rate_leaves_out_whole_traces_and_no_failure(
+    launch: Launcher, http_receiver: HttpReceiver
+) -> None:
+    """Each visit is a trace, for what starts them is left out."""
+    options = ["--max-rate", "40", "--min-duration", "0", "--exclude", "name:main"]
+    ran = launch.run("--endpoint", http_receiver.url, *options, launch.write("app.py", CROWD))
+    assert ran.code == 0
+    spans = spans_of(http_receiver.received.requests)
+    check_spans(spans)
+    visits = {span.trace_id: span for span in spans if span.name == "task visit"}
+    assert sum(span.outcome == "failed" for span in visits.values()) == REFUSED
+    sizes = Counter(span.trace_id for span in spans)
+    for trace_id, visit in visits.items():
+        # What had been left out of a trace when that failed is a number.
+        assert sizes[trace_id] + counted([visit], "timer ") == 2
+        assert sizes[trace_id] == 2 or visit.outcome == "failed"
+    lasted = (max(span.end for span in spans) - min(span.start for span in spans)) / 1e9
+    # The room of the first second, what has grown, and what failures found beyond it.
+    assert len(spans) <= 40 + 40 * lasted + 40 + 2
+    left_out = 2 * VISITS - len(spans)
+    assert left_out > 0
+    assert f"{left_out} spans over --max-rate" in ran.err
+
+
+def test_a_rate_counts_what_is_sampled_alone(launch: Launcher, http_receiver: HttpReceiver) -> None:
+    """A third of the traces is below the rate: none of it is left out."""
+    options = ["--max-rate", "400", "--sample", "0.3", "--min-duration", "0", "-v"]
+    options += ["--exclude", "name:main"]
+    source = CROWD + "\n    from whence import pipeline\n    pipeline.stop(20)\n"
+    source += "    print(pipeline.counts().sent, pipeline.counts().unsampled)\n"
+    ran = launch.run("--endpoint", http_receiver.url, *options, launch.write("app.py", source))
+    sent, unsampled = map(int, ran.out.split())
+    assert sent == len(http_receiver.received.spans)
+    assert sent + unsampled == 2 * VISITS
+    assert 0 < sent < VISITS
+    assert "--max-rate" not in ran.err
 
 
 def depth(span: SeenSpan, by_id: dict[str, SeenSpan]) -> int:

@@ -163,3 +163,22 @@ def test_the_methods_of_subprocess_transports_are_put_back() -> None:
     with record():
         assert [vars(transport)[name] for name in names] != before
     assert [vars(transport)[name] for name in names] == before
+
+
+def test_the_future_that_asyncio_makes_for_no_pipe_is_not_left_over() -> None:
+    """It never settles it; the report would count it among those of the program."""
+    from whence.engine.resource_types import FUTURE
+
+    async def main() -> None:
+        for arguments in ({}, {"stdin": -1}, {"stdin": asyncio.subprocess.DEVNULL}):
+            process = await asyncio.create_subprocess_exec(PYTHON, "-c", "", **arguments)
+            await process.communicate(b"" if process.stdin else None)
+
+    whence.attach(export=("none",))
+    try:
+        leaked, open_before = FUTURE.leaked, FUTURE.created - FUTURE.destroyed
+        asyncio.run(main())
+        assert FUTURE.leaked == leaked
+        assert FUTURE.created - FUTURE.destroyed == open_before
+    finally:
+        whence.detach()

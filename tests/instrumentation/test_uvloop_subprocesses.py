@@ -136,3 +136,22 @@ def test_what_a_span_of_a_process_says() -> None:
     assert span.name == "sleep"
     assert span.attributes == {"process.pid": pids[0], "process.exit.code": -signal.SIGKILL}
     assert span.outcome == "failed"
+
+
+def test_on_uvloop_the_future_that_asyncio_makes_for_no_pipe_is_not_left_over() -> None:
+    """It never settles it; the report would count it among those of the program."""
+    from whence.engine.resource_types import FUTURE
+
+    async def main() -> None:
+        for arguments in ({}, {"stdin": -1}, {"stdin": asyncio.subprocess.DEVNULL}):
+            process = await asyncio.create_subprocess_exec(PYTHON, "-c", "", **arguments)
+            await process.communicate(b"" if process.stdin else None)
+
+    whence.attach(export=("none",))
+    try:
+        leaked, open_before = FUTURE.leaked, FUTURE.created - FUTURE.destroyed
+        uvloop.run(main())
+        assert FUTURE.leaked == leaked
+        assert FUTURE.created - FUTURE.destroyed == open_before
+    finally:
+        whence.detach()
