@@ -62,6 +62,7 @@ class Settings:
     """None: the types that become spans by default."""
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    disable: tuple[str, ...]
     sample: float | None
     """None: as OTEL_TRACES_SAMPLER says."""
     min_duration: float

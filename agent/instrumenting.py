@@ -71,9 +71,14 @@ _failures: dict[str, str] = {}
 
 
 def switch_off(names: frozenset[str]) -> None:
-    """Leave these instrumentations out, from the next installation on."""
+    """Leave these instrumentations out, or all that know these libraries, from the next
+    installation on."""
     global _switched_off
     _switched_off = names
+
+
+def _is_switched_off(library: str, name: str) -> bool:
+    return name in _switched_off or library in _switched_off
 
 
 def failures() -> dict[str, str]:
@@ -114,14 +119,15 @@ def states() -> list[State]:
             row.impossible = dict(getattr(module, "IMPOSSIBLE", {}))
         elif row.name in _failures:
             row.state, row.why = FAILED, _failures[row.name]
-        elif row.name in _switched_off:
+        elif _is_switched_off(row.library, row.name):
             row.state = SWITCHED_OFF
     return rows
 
 
 def _install() -> None:
     for library, names in INSTRUMENTATIONS.items():
-        when_imported(library, lambda names=names: _apply(names))  # type: ignore[misc]
+        wanted = [name for name in names if not _is_switched_off(library, name)]
+        when_imported(library, lambda wanted=wanted: _apply(wanted))  # type: ignore[misc]
     when_imported("asyncio", _apply_entry_points)
 
 
@@ -133,10 +139,9 @@ def _uninstall() -> None:
     engine.forget_collected()
 
 
-def _apply(names: tuple[str, ...]) -> None:
+def _apply(names: list[str]) -> None:
     for name in names:
-        if name not in _switched_off:
-            _apply_one(name, lambda name=name: import_module(f"whence.instrumentation.{name}"))  # type: ignore[misc]
+        _apply_one(name, lambda name=name: import_module(f"whence.instrumentation.{name}"))  # type: ignore[misc]
 
 
 def _apply_one(name: str, load: Callable[[], Any]) -> None:
@@ -174,6 +179,9 @@ def _apply_entry_points() -> None:
         except Exception as error:
             # Somebody else's metadata is broken; the program imports asyncio all the same.
             _left_out(f"what other distributions offer as {ENTRY_POINTS}", error)
+    known = {*INSTRUMENTATIONS, *sum(INSTRUMENTATIONS.values(), ()), *(o.name for o in _offered)}
+    for name in sorted(_switched_off - known):
+        warn(f"--disable: expected what `whence doctor` lists as instrumented, not {name!r}")
     for entry_point in _offered:
         if entry_point.name not in _switched_off:
             when_imported(

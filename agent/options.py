@@ -11,6 +11,7 @@ from .values import (
     read_bool,
     read_export,
     read_globs,
+    read_items,
     read_path,
     read_stacks,
     read_text,
@@ -80,7 +81,7 @@ class Setting:
     @property
     def is_list(self) -> bool:
         """Whether the option may be repeated, each adding to the ones before."""
-        return self.read in (read_export, read_globs, read_types)
+        return self.read in (read_export, read_globs, read_items, read_types)
 
 
 def _always(value: object) -> bool:
@@ -150,6 +151,13 @@ TABLE = (
         (),
         "nothing that matches; what it triggers stays",
         metavar="GLOBS",
+    ),
+    Setting(
+        "disable",
+        read_items,
+        (),
+        "leave out instrumentations or libraries, as `whence doctor` names them",
+        metavar="NAMES",
     ),
     Setting(
         "sample",

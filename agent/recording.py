@@ -1,6 +1,6 @@
 """Switching the recording on and off, as the settings say."""
 
-from . import engine, watchdog
+from . import engine, instrumenting, watchdog
 from .config import Settings
 from .engine import recorder
 from .engine.blocks import blocks
@@ -16,6 +16,7 @@ _DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.
 
 def start(settings: Settings) -> None:
     """Record the life of every resource from now on."""
+    instrumenting.switch_off(frozenset(settings.disable))
     select_types(settings.types)
     select(_wanted(settings))
     recorder.min_duration = int(settings.min_duration * 1_000_000)
@@ -37,6 +38,7 @@ def stop() -> None:
     select_types(None)
     select(None)
     engine.want_instrumentation(False)
+    instrumenting.switch_off(frozenset())
     engine.open_lifetimes.clear()
 
 

@@ -39,6 +39,7 @@ def test_the_defaults_are_those_of_the_manual() -> None:
         "types": None,
         "include": (),
         "exclude": (),
+        "disable": (),
         "sample": 1.0,
         "min_duration": 1.0,
         "max_spans": 2000,
@@ -94,6 +95,7 @@ def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(
         "types": "Task,Timer",
         "include": "shop.*,cart",
         "exclude": "aiohttp.*,name:poll_*",
+        "disable": "aiohttp,subprocesses",
         "sample": "0.25",
         "min_duration": "2.5",
         "max_spans": "10",
@@ -120,49 +122,58 @@ def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(
     assert getattr(settings({row.variable: by_option.text(row.name)}), row.name) == value
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "complaint"),
-    [
-        ("service", " ", "expected a text that is not empty, not ' '"),
-        ("endpoint", "localhost:4318", "expected a URL such as http://localhost:4318, not"),
-        ("endpoint", "http://", "expected a URL such as"),
-        ("endpoint", "http://:4318", "expected a URL such as"),
-        ("protocol", "http/json", "expected one of http/protobuf, grpc, not 'http/json'"),
-        (
-            "export",
-            "otpl",
-            "one of otlp, console, file, none, or an installed exporter, not 'otpl'",
-        ),
-        ("export", "none,otlp", "expected none alone, or other exporters without it, not"),
-        ("export", "otlp,,file", "expected a comma list without empty items, not 'otlp,,file'"),
-        ("output", "", "expected a text that is not empty, not ''"),
-        ("types", "Tusk", "expected types out of Task, Future, Handle"),
-        ("types", "Task,-Tusk", "or all, not '-Tusk'"),
-        ("types", "-all", "or all, not '-all'"),
-        ("include", "a,,b", "expected a comma list without empty items, not 'a,,b'"),
-        ("include", "modul:a", "expected globs such as shop.*, module:shop, name:poll_* or"),
-        ("include", "shop,name:", "or type:*Timer*, not 'name:'"),
-        ("exclude", ":shop", "or type:*Timer*, not ':shop'"),
-        ("sample", "1.1", "expected a ratio from 0 to 1, not '1.1'"),
-        ("sample", "nan", "expected a ratio from 0 to 1, not 'nan'"),
-        ("min_duration", "-1", "expected a number of milliseconds, 0 or more, not '-1'"),
-        ("min_duration", "inf", "expected a number of milliseconds, 0 or more, not 'inf'"),
-        ("max_spans", "0", "expected a whole number of spans, 1 or more, not '0'"),
-        ("max_spans", "1.5", "expected a whole number of spans, 1 or more, not '1.5'"),
-        ("max_rate", "-1", "expected a whole number of spans a second, 0 for no limit, not '-1'"),
-        ("max_rate", "1e3", "a whole number of spans a second, 0 for no limit, not '1e3'"),
-        ("segment", "0", "expected a number of seconds above 0, not '0'"),
-        ("stacks", "all", "expected off, site, or a number of frames from 0 to 128, not 'all'"),
-        ("stacks", "129", "expected off, site, or a number of frames from 0 to 128, not '129'"),
-        ("slow", "soon", "expected a number of milliseconds above 0, not 'soon'"),
-        ("metrics_port", "65536", "expected a port from 0 (any free one) to 65535, not '65536'"),
-        ("dashboard", "maybe", "expected 1 or 0, not 'maybe'"),
-        ("on_exit", "dump", "expected one of report, why, none, not 'dump'"),
-        ("no_child", "2", "expected 1 or 0, not '2'"),
-        ("quiet", "very", "expected 1 or 0, not 'very'"),
-        ("verbose", "-", "expected 1 or 0, not '-'"),
-    ],
-)
+WRONG = [
+    ("service", " ", "expected a text that is not empty, not ' '"),
+    ("endpoint", "localhost:4318", "expected a URL such as http://localhost:4318, not"),
+    ("endpoint", "http://", "expected a URL such as"),
+    ("endpoint", "http://:4318", "expected a URL such as"),
+    ("protocol", "http/json", "expected one of http/protobuf, grpc, not 'http/json'"),
+    (
+        "export",
+        "otpl",
+        "one of otlp, console, file, none, or an installed exporter, not 'otpl'",
+    ),
+    ("export", "none,otlp", "expected none alone, or other exporters without it, not"),
+    ("export", "otlp,,file", "expected a comma list without empty items, not 'otlp,,file'"),
+    ("output", "", "expected a text that is not empty, not ''"),
+    ("types", "Tusk", "expected types out of Task, Future, Handle"),
+    ("types", "Task,-Tusk", "or all, not '-Tusk'"),
+    ("types", "-all", "or all, not '-all'"),
+    ("include", "a,,b", "expected a comma list without empty items, not 'a,,b'"),
+    ("include", "modul:a", "expected globs such as shop.*, module:shop, name:poll_* or"),
+    ("include", "shop,name:", "or type:*Timer*, not 'name:'"),
+    ("exclude", ":shop", "or type:*Timer*, not ':shop'"),
+    ("disable", "aiohttp,,tls", "expected a comma list without empty items, not 'aiohttp,,tls'"),
+    ("sample", "1.1", "expected a ratio from 0 to 1, not '1.1'"),
+    ("sample", "nan", "expected a ratio from 0 to 1, not 'nan'"),
+    ("min_duration", "-1", "expected a number of milliseconds, 0 or more, not '-1'"),
+    ("min_duration", "inf", "expected a number of milliseconds, 0 or more, not 'inf'"),
+    ("max_spans", "0", "expected a whole number of spans, 1 or more, not '0'"),
+    ("max_spans", "1.5", "expected a whole number of spans, 1 or more, not '1.5'"),
+    ("max_rate", "-1", "expected a whole number of spans a second, 0 for no limit, not '-1'"),
+    ("max_rate", "1e3", "a whole number of spans a second, 0 for no limit, not '1e3'"),
+    ("segment", "0", "expected a number of seconds above 0, not '0'"),
+    ("stacks", "all", "expected off, site, or a number of frames from 0 to 128, not 'all'"),
+    ("stacks", "129", "expected off, site, or a number of frames from 0 to 128, not '129'"),
+    ("slow", "soon", "expected a number of milliseconds above 0, not 'soon'"),
+    ("metrics_port", "65536", "expected a port from 0 (any free one) to 65535, not '65536'"),
+    ("dashboard", "maybe", "expected 1 or 0, not 'maybe'"),
+    ("on_exit", "dump", "expected one of report, why, none, not 'dump'"),
+    ("no_messages", "some", "expected 1 or 0, not 'some'"),
+    ("no_child", "2", "expected 1 or 0, not '2'"),
+    ("quiet", "very", "expected 1 or 0, not 'very'"),
+    ("verbose", "-", "expected 1 or 0, not '-'"),
+    ("slow", "1\n2", r"expected a number of milliseconds above 0, not '1\n2'"),
+    ("slow", "\udcff", r"expected a number of milliseconds above 0, not '\udcff'"),
+    ("slow", "9" * 101 + "x", f"not '{'9' * 100}...'"),
+]
+
+
+def test_every_setting_has_a_wrong_value_here() -> None:
+    assert {name for name, _, _ in WRONG} == BY_NAME.keys()
+
+
+@pytest.mark.parametrize(("name", "text", "complaint"), WRONG)
 def test_a_wrong_value_names_the_setting_what_was_expected_and_what_came(
     name: str, text: str, complaint: str
 ) -> None:
@@ -170,9 +181,16 @@ def test_a_wrong_value_names_the_setting_what_was_expected_and_what_came(
     assert by_option.startswith(f"{BY_NAME[name].option}: ")
     assert complaint in by_option
     assert "\n" not in by_option
+    said = by_option.removeprefix(BY_NAME[name].option)
+    with pytest.raises(SettingError) as by_keyword:
+        resolve(keyword_layer({name: text}), environ={})
+    assert str(by_keyword.value) == name + said
+    with pytest.raises(SettingError) as by_project:
+        resolve(environ={}, project=project_layer({name: text}, "p.toml"))
+    assert str(by_project.value) == f"{name} in [tool.whence] of p.toml{said}"
+    # An empty variable counts as not set.
     if text:
-        by_variable = error({BY_NAME[name].variable: text})
-        assert by_variable == by_option.replace(BY_NAME[name].option, BY_NAME[name].variable, 1)
+        assert error({BY_NAME[name].variable: text}) == BY_NAME[name].variable + said
 
 
 def test_a_wrong_value_says_whether_it_came_from_the_environment() -> None:

@@ -337,6 +337,51 @@ def test_one_that_is_switched_off_is_left_out_from_the_next_time_on(
         assert state() == "patched"
 
 
+@pytest.mark.parametrize("name", ["working", "sys"])
+def test_the_agent_leaves_out_what_its_user_disables_by_its_name_or_its_librarys(
+    table: Callable[..., None], name: str
+) -> None:
+    table(working=patch_target)
+    whence.attach(export="none", disable=f"{name},asyncio")
+    assert (state(), state_of("working").state) == ("original", instrumenting.SWITCHED_OFF)
+    whence.detach()
+    whence.attach(export="none")
+    assert (state(), state_of("working").state) == ("patched", instrumenting.IN)
+    whence.detach()
+
+
+def test_a_name_to_disable_that_nobody_has_is_said_on_one_line(
+    table: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    table(working=patch_target)
+    whence.attach(export="none", disable="aiohtp,working")
+    whence.detach()
+    assert capfd.readouterr().err == (
+        "whence: --disable: expected what `whence doctor` lists as instrumented, not 'aiohtp'\n"
+    )
+
+
+def test_what_is_disabled_is_not_seen_and_the_rest_is(launch: Launcher) -> None:
+    launch.write(
+        "app.py",
+        """
+        import asyncio, whence
+
+        seen = set()
+        with whence.create_hook(init=lambda async_id, kind, *_: seen.add(kind)):
+            asyncio.run(asyncio.sleep(0.001))
+        print(sorted(seen), asyncio.Future.__module__, asyncio.futures.Future is asyncio.Future)
+        """,
+    )
+    run = launch(
+        *launch.whence, "run", "-q", "--export", "none", "--disable", "futures,callbacks", "app.py"
+    )
+    assert (run.out, run.err) == ("[] _asyncio True\n", "")
+    env = {"WHENCE_ATTACH": "1", "WHENCE_EXPORT": "none", "WHENCE_DISABLE": "futures"}
+    run = launch(launch.python, "app.py", env=env)
+    assert run.out.startswith("['Handle', 'Reader', 'Task', 'TimerHandle'")
+
+
 def test_one_that_enables_a_hook_while_it_goes_in_does_no_harm(
     table: Callable[..., None],
 ) -> None:
