@@ -18,7 +18,7 @@ MAX_FILES = 10_000
 
 _here = dirname(dirname(__file__)) + sep
 _examples = _here + "examples" + sep
-"""In an installed whence; programs like any other."""
+"""In an installed whence."""
 _standard_library = dirname(os.__file__)
 
 _plumbing = tuple(
@@ -77,8 +77,12 @@ def add_plumbing(folder: str) -> None:
 
 
 def is_ours(code: CodeType) -> bool:
-    """Whether this is code of whence."""
-    return code.co_filename.startswith(_ours)
+    """Whether this is code of whence, its examples apart, which are programs like any other."""
+    return _is_in_ours(code.co_filename)
+
+
+def _is_in_ours(file: str) -> bool:
+    return file.startswith(_ours) and not file.startswith(_examples)
 
 
 def leave_traceback(error: BaseException) -> None:
@@ -100,7 +104,7 @@ def leave_traceback(error: BaseException) -> None:
 
 def leave_out_ours(frames: "list[FrameSummary]") -> None:
     """Take whence's frames out of the place of creation that asyncio's debug mode has noted."""
-    frames[:] = [frame for frame in frames if not frame.filename.startswith(_ours)]
+    frames[:] = [frame for frame in frames if not _is_in_ours(frame.filename)]
 
 
 def whose(file: str) -> str:
@@ -109,9 +113,8 @@ def whose(file: str) -> str:
     if answer is None:
         if len(known) >= MAX_FILES:
             known.clear()
-        ours = file.startswith(("<frozen", *_plumbing, *_ours))
-        ours = ours and not file.startswith(_examples)
-        answer = known[file] = PLUMBING if ours else PROGRAM
+        plumbing = file.startswith(("<frozen", *_plumbing)) or _is_in_ours(file)
+        answer = known[file] = PLUMBING if plumbing else PROGRAM
     return answer
 
 

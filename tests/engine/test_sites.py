@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -203,3 +204,11 @@ def test_which_code_is_ours() -> None:
     assert is_ours(outside.__code__)
     assert not is_ours(test_which_code_is_ours.__code__)
     assert not is_ours(asyncio.run.__code__)
+
+
+def test_the_examples_of_an_installed_whence_are_programs_like_any_other() -> None:
+    agent = Path(sites.__file__).parent.parent
+    assert is_ours(compile("", str(agent / "engine" / "x.py"), "exec"))
+    example = compile("", str(agent / "examples" / "x.py"), "exec")
+    assert not is_ours(example)
+    assert whose(example.co_filename) is PROGRAM

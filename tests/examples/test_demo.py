@@ -71,6 +71,18 @@ def test_it_prints_the_slowest_request_of_each_route(launch: Launcher) -> None:
     assert "\x1b" not in ended.out
 
 
+def test_it_names_the_line_that_blocked_and_what_waited_for_it(launch: Launcher) -> None:
+    ended = launch(*launch.whence, "demo", "--seconds", "3")
+    line = next(
+        number
+        for number, text in enumerate((demo.SHOP / "pages.py").read_text().splitlines(), 1)
+        if "time.sleep(0.150)" in text
+    )
+    told = rf"blocked the loop for \d+\.\d ms in _typeset shop/pages\.py:{line}\b"
+    assert re.search(told, ended.out), ended
+    assert re.search(r"delayed \d+\.\d ms by GET /report$", ended.out, re.MULTILINE)
+
+
 def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
     ended = launch(*launch.whence, "demo", "--seconds", "1", "--load", "1")
     assert ended.code == 0, ended
@@ -109,6 +121,11 @@ def test_it_prints_the_shop_in_numbers(launch: Launcher) -> None:
     assert re.search(r"\d+ Task\b", made)
     assert re.search(r"\d+ done\b.* \d+ failed\b", ended_as)
     assert re.search(r"[1-9]\d* Future\b", leaked)
+    (blocked,) = (line for line in numbers if line.startswith("blocked"))
+    assert re.fullmatch(r"blocked +[1-9]\d* times, for over 100 ms", blocked)
+    for what in ("the loop was late", "a step or callback ran", "it waited", "a job waited"):
+        (line,) = (line for line in numbers if line.startswith(what))
+        assert re.search(r"  [1-9][\d ]*(  +[\d.]+ (µs|ms)){3}$", line), line
 
 
 def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
