@@ -52,6 +52,8 @@ class Tracer:
 
     def place(self, lifetime: SpanLifetime) -> bool:
         """Place an ended lifetime.  False: there is no room for it, and it was counted instead."""
+        if self._place_below(lifetime, lifetime.parent):
+            return True
         parent = None if lifetime.segments is not None else _settled(lifetime.parent)
         if self.rate is not None and not self._is_admitted(lifetime, self.rate):
             self.over_rate += 1
@@ -65,6 +67,36 @@ class Tracer:
         lifetime.fate = DROPPED
         forget_family(lifetime)
         return False
+
+    def _place_below(self, lifetime: SpanLifetime, parent: SpanLifetime | None) -> bool:
+        """Place the ordinary child of a parent that has its place already.  False: it is none.
+
+        Nearly all are, and so are spared what the others need."""
+        if (
+            parent is None
+            or (above := parent.span) is None
+            or lifetime.span is not None
+            or lifetime.link is not None
+            or lifetime.links is not None
+            or parent.segments is not None
+            or parent.transparent
+            or self.rate is not None
+            or above.depth >= MAX_DEPTH
+            or (trace := above.trace).spans >= self.max_spans
+            or trace.remote is not None
+        ):
+            return False
+        # First it is told to be kept; if it ends meanwhile, it has heard it or says that it is not.
+        parent.keep = True
+        done = parent.fate is KEPT
+        if not done and (parent.fate is not None or parent.async_id not in open_lifetimes):
+            return False
+        trace.spans += 1
+        span = _give(lifetime, Span(trace, lifetime.async_id, 0, above))
+        span.consumer = done and parent.fire_and_forget and parent.ended <= lifetime.ended
+        span.out = True
+        lifetime.spliced = lifetime.parent = None
+        return True
 
     def _place(self, lifetime: SpanLifetime, parent: SpanLifetime | None) -> None:
         span = _span_of(lifetime)
