@@ -22,6 +22,9 @@ GLOB_KINDS = {
 EXPORTERS = ("otlp", "console", "file", "none")
 """The exporters that come with whence; entry points add others."""
 
+MAX_SHOWN = 100
+"""Characters of a wrong value that a message shows."""
+
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
@@ -30,7 +33,8 @@ class Unreadable(ValueError):
     """A text that is no value of its setting."""
 
     def __init__(self, expected: str, came: str) -> None:
-        super().__init__(f"expected {expected}, not {came!r}")
+        shown = repr(came if len(came) <= MAX_SHOWN else came[:MAX_SHOWN] + "...")
+        super().__init__(f"expected {expected}, not {shown}")
 
 
 def read_bool(text: str) -> bool:
