@@ -51,7 +51,7 @@ class SelectedLifetime(SpanLifetime):
     __slots__ = ()
 
     @property
-    def transparent(self) -> bool:  # type: ignore[override]
+    def transparent(self) -> bool:
         """Whether it becomes no span; the first to ask has it decided."""
         state = _slot.__get__(self)
         return (_decide(self) if state is None else state) is not False

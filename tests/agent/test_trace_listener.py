@@ -16,7 +16,7 @@ from receivers import HttpReceiver
 from seen import spans_of
 from whence import Trace, engine, on_trace, pipeline
 from whence import trace_listener as module
-from whence.background import Background
+from whence.background import REFUSED, Background
 
 
 @pytest.fixture(autouse=True)
@@ -184,8 +184,11 @@ def test_a_callback_that_cannot_be_called_is_refused(callback: Any) -> None:
 
 
 def test_a_coroutine_function_as_callback_is_refused() -> None:
+    async def tell(trace: Trace) -> None:
+        """Nobody would await it."""
+
     with pytest.raises(TypeError, match="expected a plain function, not the coroutine function"):
-        on_trace(work)
+        on_trace(tell)
 
 
 # Where it is called
@@ -313,7 +316,7 @@ def test_at_the_very_end_it_is_called_in_the_thread_that_ends(
     """When there are no more threads to be had."""
     listener = on_trace(heard)
     run("a")
-    monkeypatch.setattr(Background, "start", lambda self: module.REFUSED)
+    monkeypatch.setattr(Background, "start", lambda self: REFUSED)
     listener.stop()
     assert heard.names == [["task work", "task a"]]
     assert heard.threads == {threading.get_ident()}

@@ -170,8 +170,8 @@ def test_the_future_that_asyncio_makes_for_no_pipe_is_not_left_over() -> None:
     from whence.engine.resource_types import FUTURE
 
     async def main() -> None:
-        for arguments in ({}, {"stdin": -1}, {"stdin": asyncio.subprocess.DEVNULL}):
-            process = await asyncio.create_subprocess_exec(PYTHON, "-c", "", **arguments)
+        for stdin in (None, -1, asyncio.subprocess.DEVNULL):
+            process = await asyncio.create_subprocess_exec(PYTHON, "-c", "", stdin=stdin)
             await process.communicate(b"" if process.stdin else None)
 
     whence.attach(export=("none",))
