@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends)
 
+_SLOW = recorder.slow
+
 
 def start(settings: Settings) -> None:
     """Record the life of every resource from now on."""
@@ -33,6 +35,7 @@ def start(settings: Settings) -> None:
 def stop() -> None:
     """Record nothing more; hooks of the program's own go on."""
     recorder.on = False
+    recorder.find_slow(_SLOW)
     watchdog.stop()
     (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends) = _DEFAULTS
     select_types(None)

@@ -123,8 +123,9 @@ class Watchdog:
     def _notice(self) -> None:
         """At an event, in a thread of the program's."""
         self._waits_for_event = False
-        standstill.begin(clock())
-        self._woken.set()
+        if self.resident.order is None:
+            standstill.begin(clock())
+            self._woken.set()
 
 
 _watchdog: Watchdog | None = None
