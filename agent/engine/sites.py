@@ -78,10 +78,11 @@ def add_plumbing(folder: str) -> None:
 
 def is_ours(code: CodeType) -> bool:
     """Whether this is code of whence, its examples apart, which are programs like any other."""
-    return _is_in_ours(code.co_filename)
+    return is_file_of_ours(code.co_filename)
 
 
-def _is_in_ours(file: str) -> bool:
+def is_file_of_ours(file: str) -> bool:
+    """Whether the code in it is whence's; that of its examples is a program's."""
     return file.startswith(_ours) and not file.startswith(_examples)
 
 
@@ -104,7 +105,7 @@ def leave_traceback(error: BaseException) -> None:
 
 def leave_out_ours(frames: "list[FrameSummary]") -> None:
     """Take whence's frames out of the place of creation that asyncio's debug mode has noted."""
-    frames[:] = [frame for frame in frames if not _is_in_ours(frame.filename)]
+    frames[:] = [frame for frame in frames if not is_file_of_ours(frame.filename)]
 
 
 def whose(file: str) -> str:
@@ -113,7 +114,7 @@ def whose(file: str) -> str:
     if answer is None:
         if len(known) >= MAX_FILES:
             known.clear()
-        plumbing = file.startswith(("<frozen", *_plumbing)) or _is_in_ours(file)
+        plumbing = file.startswith(("<frozen", *_plumbing)) or is_file_of_ours(file)
         answer = known[file] = PLUMBING if plumbing else PROGRAM
     return answer
 

@@ -215,3 +215,44 @@ def test_what_is_left_unclosed_is_warned_of(undisturbed: Undisturbed) -> None:
         """,
         *("unclosed transport <_SelectorSocketTransport", "unclosed event loop", "of b'x'"),
     )
+
+
+def test_coroutines_that_are_never_awaited_are_warned_of_as_ever(undisturbed: Undisturbed) -> None:
+    undisturbed.check(
+        """
+        import asyncio, sys, warnings
+
+        async def never():
+            pass
+
+        def forget():
+            never()
+
+        class Odd:
+            def __del__(self):
+                never()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.call_soon(forget)
+            loop.call_later(0, forget)
+            await asyncio.create_task(asyncio.sleep(0.01))
+            forget()
+            Odd()
+
+        for action in ("always", "default", "ignore"):
+            warnings.simplefilter(action)
+            # Debug mode sets it to ten, of which one is ours.
+            for depth in (0, 30):
+                sys.set_coroutine_origin_tracking_depth(depth)
+                asyncio.run(main())
+        warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True) as caught:
+            forget()
+        print(caught[0].category, caught[0].message, caught[0].lineno, caught[0].source)
+        warnings.simplefilter("error")
+        sys.unraisablehook = lambda failed: print(type(failed.exc_value), failed.exc_value)
+        forget()
+        """,
+        *("was never awaited", "Coroutine created at (most recent call last)", "in forget"),
+    )
