@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,42 @@ def test_while_the_program_runs_a_trace_is_given_a_moment_after_its_end(heard: H
     heard.wait_for(1)
     assert heard.names == [["task work", "task a"]]
     listener.stop()
+
+
+def test_of_many_traces_at_once_each_is_given_once_and_whole(heard: Heard) -> None:
+    """Each root ends before what it started, which starts something more when it ends."""
+    left: set[asyncio.Task[None]] = set()
+
+    def start(coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        left.add(task)
+        task.add_done_callback(left.discard)
+
+    async def visit() -> None:
+        await asyncio.sleep(0.002)
+        start(afterwards(2))
+
+    async def afterwards(more: int) -> None:
+        await asyncio.sleep(0.002 * more)
+        if more > 1:
+            start(afterwards(more - 1))
+
+    async def main() -> None:
+        for _ in range(20):
+            for _ in range(15):
+                start(visit())
+            await asyncio.sleep(0.001)
+        while left:
+            await asyncio.sleep(0.001)
+
+    whence.attach(export="none", exclude=("name:*main",), min_duration=0)
+    with on_trace(heard):
+        asyncio.run(main())
+    visits = [trace for trace in heard.traces if trace.root.name == "task visit"]
+    assert len(visits) == 300
+    assert all(trace.is_complete for trace in visits)
+    whole = ["task afterwards", "task afterwards", "task visit", *["timer sleep"] * 3]
+    assert {tuple(sorted(span.name for span in trace.spans)) for trace in visits} == {tuple(whole)}
 
 
 def test_each_of_several_listeners_is_given_all(heard: Heard) -> None:
