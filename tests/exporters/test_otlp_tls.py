@@ -1,13 +1,11 @@
 """OTLP over TLS, with certificates as the variables say."""
 
-import shutil
 import ssl
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
+from certificates import Certificate
 
 from configured import settings
 from lives import Lives
@@ -16,22 +14,6 @@ from whence.exporters.otlp import OtlpExporter
 from whence.exporting import ExportError
 
 Receiver = HttpReceiver | GrpcReceiver
-
-
-class Certificate:
-    """A self-signed certificate and its key."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        openssl = shutil.which("openssl")
-        if openssl is None:
-            pytest.skip("openssl is needed to make a certificate")
-        self.key = folder / f"{name}.key"
-        self.file = folder / f"{name}.pem"
-        command = [openssl, "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-        command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name}"]
-        command += ["-addext", f"subjectAltName=DNS:{name}"]
-        command += ["-keyout", str(self.key), "-out", str(self.file)]
-        subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +40,7 @@ def receiver(
         )
         made = GrpcReceiver(tls=credentials)
     else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(server.file, server.key)
+        context = server.server_context()
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(client.file)
         made = HttpReceiver(tls=context)
