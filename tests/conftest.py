@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,30 @@ if TYPE_CHECKING:  # gRPC takes its time to be imported, and most tests need no 
     from receivers import GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parent.parent
+
+_left_open: list[str] = []
+"""Tests that closed a loop of uvloop with something open on it.
+
+As an error, its warning of that would stop its `close()` half-way, which then waits for ever; so it
+is one at the end."""
+
+
+def pytest_warning_recorded(warning_message: warnings.WarningMessage, nodeid: str) -> None:
+    """Called by pytest."""
+    if str(warning_message.message).startswith("unclosed resource"):
+        _left_open.append(f"{nodeid}: {warning_message.message}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Called by pytest."""
+    if _left_open:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Called by pytest."""
+    for left in _left_open:
+        terminalreporter.write_line(f"FAILED {left}", red=True)
 
 
 @pytest.fixture
