@@ -17,6 +17,7 @@ from whence.engine import (
     hide,
     local,
     look_for_user_spans,
+    open_lifetimes,
     place_now,
 )
 from whence.engine.giving_way import come_back
@@ -400,16 +401,12 @@ class TestPlacesGivenNow:
 
     def test_what_is_forgotten_has_none_and_nobody_waits(self, lives: Lives) -> None:
         """A fork or a detach came between."""
-        from whence.engine import open_lifetimes
-
         task = lives.begin("task")
         open_lifetimes.clear()
         assert place_now(task) is None
 
     def test_an_ancestor_that_is_ending_elsewhere_is_passed_over(self, lives: Lives) -> None:
         """Its thread may not have heard that it is to be kept."""
-        from whence.engine import open_lifetimes
-
         main = lives.begin("main")
         ending = lives.begin("ending", by=main)
         task = lives.begin("task", by=ending)

@@ -3,18 +3,35 @@
 import shutil
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from undisturbed import Undisturbed
 
 from launching import Launcher
 
+if TYPE_CHECKING:
+    from application import Application
+    from receivers import HttpReceiver
+
 
 @pytest.fixture
 def undisturbed(launch: Launcher) -> Undisturbed:
     """Compares a program with and without whence."""
     return Undisturbed(launch)
+
+
+@pytest.fixture
+def app(http_receiver: "HttpReceiver", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Application]":
+    """A program with OpenTelemetry of its own."""
+    from application import Application
+
+    made = Application(http_receiver, monkeypatch)
+    yield made
+    if made.provider is not None:
+        made.provider.shutdown()
 
 
 @pytest.fixture(scope="module")
