@@ -52,11 +52,15 @@ class Signal:
 class Background:
     """Runs a function in a thread of ours, one at a time, again whenever it is started again."""
 
-    __slots__ = ("_body", "_native_id", "_running", "_starting", "_thread_id")
+    __slots__ = ("_body", "_native_id", "_running", "_starting", "_then", "_thread_id")
 
-    def __init__(self, body: "Callable[[], None]") -> None:
-        """`body` returns when it is told to, in a way of its own, and never raises."""
+    def __init__(
+        self, body: "Callable[[], None]", then: "Callable[[], None]" = lambda: None
+    ) -> None:
+        """`body` returns when it is told to, in a way of its own.  `then` is what the thread calls
+        last, when it may be started again already.  Neither ever raises."""
         self._body = body
+        self._then = then
         self._starting = allocate_lock()
         self._running = allocate_lock()
         """Held while the thread runs."""
@@ -113,6 +117,7 @@ class Background:
             stay_unlisted()
             self._thread_id = 0
             self._running.release()
+        self._then()
 
 
 def stay_unlisted() -> None:

@@ -12,11 +12,10 @@ Start-up path of every attached process: imports nothing heavy.
 """
 
 import gc
-from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 from collections import deque
 from time import monotonic
 
-from .background import Signal, stay_unlisted, wait_for_end_of_thread
+from .background import REFUSED, RUNS, Background, Signal, stay_unlisted
 from .engine import Tracer, clock, local, recorder, ring
 from .engine.ring import NEVER
 from .gathering import LOOK_EVERY, Gathering
@@ -46,10 +45,6 @@ would find modules locked for ever."""
 
 _PAUSED = "paused"
 _STOPPED = "stopped"
-
-_STARTED = "started"
-_RUNS = "runs"
-_REFUSED = "refused"
 
 
 class Counts:
@@ -98,10 +93,7 @@ class Sender:
         self._stop_by = 0.0
         self._woken = Signal()
         self._flushes: deque[Signal] = deque()
-        self._starting = allocate_lock()
-        self._running = allocate_lock()
-        """Held while the thread runs."""
-        self._thread_id = self._native_id = 0
+        self._background = Background(self._run, self._go_on)
         self._loaded = False
         self._taken = ring.pushed - len(ring)
         """How many records out of the ring have been handed to the destinations, or counted."""
@@ -112,7 +104,7 @@ class Sender:
     def wake(self) -> None:
         """Let it drain soon.  Called by the ring, in any thread; never raises."""
         ring.wake_at = NEVER
-        if self._start() is _RUNS:
+        if self._background.start() is RUNS:
             self._woken.set()
 
     def counts(self) -> Counts:
@@ -140,7 +132,7 @@ class Sender:
         ring.wake_at = NEVER
         self._stop_by = monotonic() + timeout
         self._order = _STOPPED
-        if not self._running.locked() and not self._loaded and not self._remains():
+        if not self._background.runs and not self._loaded and not self._remains():
             return
         # A full collection of a large heap holds the GIL for longer than there is time for, and
         # would run the program's finalizers in our thread.
@@ -155,16 +147,16 @@ class Sender:
                 gc.enable()
 
     def _finish_in_time(self, timeout: float) -> None:
-        if self._start() is _REFUSED:
+        if self._background.start() is REFUSED:
             self._finish_here()
-        elif self._thread_id != get_ident():
+        else:
             self._woken.set()
-            self._wait_for_thread(timeout)
+            self._background.wait(timeout)
 
     def flush(self, timeout: float) -> None:
         """Hand over what there is now, and the traces that are finished; wait for that for
         `timeout` seconds at the most."""
-        if self._order is None and self._thread_id != get_ident():
+        if self._order is None and not self._background.is_current:
             done = Signal()
             self._flushes.append(done)
             self.wake()
@@ -177,11 +169,10 @@ class Sender:
 
     def pause(self) -> None:
         """Have no thread, for a fork.  Waits for a moment only: a send is not interrupted."""
-        if self._running.locked() and self._thread_id != get_ident():
+        if self._background.runs and not self._background.is_current:
             self._order = self._order or _PAUSED
             self._woken.set()
-            if self._wait_for_thread(_PAUSE if self._loaded else _PAUSE_LOADING):
-                wait_for_end_of_thread(self._native_id)
+            self._background.wait_until_gone(_PAUSE if self._loaded else _PAUSE_LOADING)
 
     def resume(self) -> None:
         """Go on after a fork, with the next record.
@@ -191,48 +182,20 @@ class Sender:
             self._order = None
             ring.wake_at = 0
 
-    def _await_records(self) -> None:
-        ring.wake_at = 0
-        if len(ring):
-            self.wake()
-
-    def _wait_for_thread(self, timeout: float) -> bool:
-        ended = self._running.acquire(timeout=timeout)
-        if ended:
-            self._running.release()
-        return ended
-
-    def _start(self) -> str:
-        """Start the thread, if it does not run and one is to be had: not at the very end."""
-        if not self._starting.acquire(False):
-            return _RUNS
-        try:
-            if not self._running.acquire(False):
-                return _RUNS
-            try:
-                start_new_thread(self._run, ())
-            except RuntimeError:
-                self._running.release()
-                return _REFUSED
-            return _STARTED
-        finally:
-            self._starting.release()
-
     def _run(self) -> None:
-        self._thread_id, self._native_id = get_ident(), get_native_id()
-        local.state.muted = True
         try:
             self._take_turns()
             if self._order is _STOPPED:
                 self._finish()
         except BaseException as error:
             self._give_up(error)
-        finally:
-            self._thread_id = 0
-            self._running.release()
+
+    def _go_on(self) -> None:
+        """The thread has ended.  A pause may have been over before it was gone."""
         if self._order is None and recorder.sends:
-            # A pause was over before this thread was gone.
-            self._await_records()
+            ring.wake_at = 0
+            if len(ring):
+                self.wake()
 
     def _take_turns(self) -> None:
         if self._order is None:
@@ -309,7 +272,7 @@ class Sender:
             yield [cut(lifetime, now) for lifetime in some if lifetime.open]
 
     def _remains(self) -> bool:
-        return len(ring) > 0 or any(self._worth_a_span(clock()))
+        return len(ring) > 0 or self.gathering.waits or any(self._worth_a_span(clock()))
 
     def _worth_a_span(self, now: int) -> "list[SpanLifetime]":
         """What is open, as the end of the process finds it."""

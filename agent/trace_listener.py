@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from . import attaching
-from .background import REFUSED, Background
+from .background import REFUSED, Background, stay_unlisted
 from .engine import local
 from .finished_traces import Trace, trace_of
 from .hooks import is_async
@@ -118,6 +118,7 @@ class TraceListener:
                 self._callback(trace_of(records, has_all))
             except BaseException as error:
                 self._failed(error)
+            stay_unlisted()
 
     def _call_back_here(self, until: float) -> None:
         """At the very end of the process there are no more threads to be had."""

@@ -102,7 +102,7 @@ def test_nothing_is_started_for_what_is_not_kept(
 ) -> None:
     sender = use()
     lives.live(0.1, "short")
-    assert not sender._running.locked()
+    assert not sender._background.runs
     sender.stop(5)
     assert fake.batches == []
     assert fake.stopped_after is None, "it was never loaded"
