@@ -8,12 +8,13 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 from opentelemetry.sdk.resources import Resource
 
-from whence.engine.measures import QUEUE_TIME
 from whence.engine.resource_types import EXECUTOR_JOB
+from whence.exporters import metrics_data as module
 from whence.exporters.metrics_data import BOUNDS, CUMULATIVE, DELTA, MetricsReader
 
 JOBS = EXECUTOR_JOB
-QUEUE = QUEUE_TIME.histograms[0]
+assert JOBS.queue is not None
+QUEUE = JOBS.queue
 CREATED = "whence.resource.created"
 ACTIVE = "whence.resource.active"
 DISTRIBUTION = "whence.executor.queue_time.distribution"
@@ -28,7 +29,9 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Counting began a microsecond after 1970."""
+    monkeypatch.setattr(module, "monotonic", lambda: module.since())
     return Clock()
 
 
@@ -147,6 +150,21 @@ def test_the_encoder_of_the_sdk_takes_all_of_it(clock: Clock) -> None:
         metric.name for metric in made.resource_metrics[0].scope_metrics[0].metrics
     ]
     assert encoded.ByteSize() < 20_000
+
+
+def test_counting_began_before_the_first_one_reads(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "monotonic", lambda: module.since() + 5)
+    clock.now = 7_000_000_000
+    (point, *_) = read(reader(clock))["process.cpu.time"].data.data_points
+    assert point.start_time_unix_nano == pytest.approx(2_000_000_000)
+
+
+def test_units_may_go_by_other_words(clock: Clock) -> None:
+    units = {metric.unit for metric in read(reader(clock, units={"s": "seconds"})).values()}
+    assert "seconds" in units
+    assert "By" in units
 
 
 def test_the_resource_is_asked_for_each_time(clock: Clock) -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from whence.engine.execution import local
 from whence.engine.measures import LOOP_DELAY, QUEUE_TIME
+from whence.engine.resource_types import EXECUTOR_JOB
+from whence.exporters import metrics_window as module
 from whence.exporters.metrics_window import SAME_LOOK, Window
 
-HISTOGRAM = QUEUE_TIME.histograms[0]
+assert EXECUTOR_JOB.queue is not None
+HISTOGRAM = EXECUTOR_JOB.queue
 QUEUE = QUEUE_TIME.name
 
 
@@ -23,8 +26,11 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    began = made.now
+    monkeypatch.setattr(module, "since", lambda: began)
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +119,15 @@ def test_utilization_is_the_part_of_the_time_that_a_thread_was_busy(clock: Clock
     clock.now += 10
     window.look()
     assert window.utilization()[me] == 1.0
+
+
+def test_the_first_window_begins_where_counting_did(clock: Clock) -> None:
+    """It may be long before the first one looks."""
+    local.state.busy = 2_000_000_000
+    clock.now += 10
+    window = Window(clock=clock)
+    window.look()
+    assert window.utilization()[get_ident()] == 0.2
 
 
 def test_threads_that_have_ended_are_not_listed(clock: Clock) -> None:
