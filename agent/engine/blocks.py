@@ -195,7 +195,7 @@ def _delayed(blocker: RecordedLifetime, began: int, now: int) -> dict[str, Any]:
     if not delayed:
         return {}
     delayed.sort(key=lambda one: -one[1])
-    named = []
+    named: list[tuple[SpanLifetime, int]] = []
     for lifetime, time in delayed:
         if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
             _note_delay(lifetime, blocker, time / 1e9)

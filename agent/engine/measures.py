@@ -5,9 +5,10 @@ read last and subtracts.  What is counted by type stands in the types' rows (`re
 """
 
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import NamedTuple
 
-from .execution import threads
+from .execution import ThreadState, threads
 from .histograms import Snapshot
 from .resource_types import (
     EXECUTOR_JOB,
@@ -66,10 +67,17 @@ MEASURES = (LOOP_DELAY, READY_TIME, RUN_TIME, QUEUE_TIME)
 
 
 def busy() -> dict[int, float]:
-    """Id of a thread that has run callbacks of a loop -> the seconds that they have taken.
+    """Id of a thread that has run callbacks of a loop -> the seconds that they have taken, the one
+    that runs included.
 
     Its growth over a time, divided by that time, is the utilization of the thread's loop."""
-    return {ident: state.busy / 1e9 for ident, state in list(threads.items()) if state.busy}
+    times = {ident: state.busy + _running(state) for ident, state in list(threads.items())}
+    return {ident: time / 1e9 for ident, time in times.items() if time}
+
+
+def _running(state: ThreadState) -> int:
+    entered = state.entered
+    return max(0, monotonic_ns() - entered) if entered else 0
 
 
 class Blocked:

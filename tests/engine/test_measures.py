@@ -163,6 +163,19 @@ def test_the_busy_time_of_a_loop_is_its_threads(loop: str) -> None:
     assert busy().get(threading.get_ident(), 0.0) == here
 
 
+def test_a_loop_is_busy_while_its_callback_runs() -> None:
+    ident = threading.get_ident()
+
+    async def main() -> tuple[float, float]:
+        began = busy()[ident]
+        hold(0.05)
+        return began, busy()[ident]
+
+    began, later = asyncio.run(main())
+    assert later - began >= 0.05
+    assert busy()[ident] >= later
+
+
 def test_how_they_ended_is_counted_by_outcome() -> None:
     async def fail() -> None:
         raise LookupError
