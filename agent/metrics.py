@@ -11,6 +11,7 @@ Start-up path of every attached process: imports nothing heavy.
 
 import os
 import sys
+from time import monotonic
 
 from .deferral import when_imported
 from .exporting import load
@@ -31,6 +32,12 @@ METERS = "whence.exporters.metrics_meters"
 _metering: Metering | None = None
 _scraping: Scraping | None = None
 _registers = False
+_since = monotonic()
+
+
+def since() -> float:
+    """When this process began to count, of `time.monotonic()`."""
+    return _since
 
 
 def start(settings: "Settings", before_loading: "Callable[[], None]") -> bool:
@@ -92,7 +99,8 @@ def in_parent() -> None:
 
 def in_child() -> None:
     """Begin anew in a forked child, with an endpoint of its own."""
-    global _metering, _scraping
+    global _metering, _scraping, _since
+    _since = monotonic()
     if _metering is not None:
         _metering = _metering.in_child()
     if _scraping is not None:

@@ -4,8 +4,8 @@ Made without the SDK's instruments, readers and providers: those hold locks and 
 forked child, and know no histogram that is read, only one that is told of each value.
 """
 
-from collections.abc import Callable, Iterable
-from time import time_ns
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic, time_ns
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import (
@@ -24,6 +24,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from whence.engine.histograms import Snapshot
+from whence.metrics import since
 from whence.version import VERSION
 
 from .metrics import COUNTER, DISTRIBUTIONS, GAUGE, OF_PROCESS, OWN, Distribution, Metric
@@ -49,15 +50,17 @@ class MetricsReader:
         *,
         delta: bool = False,
         shortest: float = 0.0,
+        units: Mapping[str, str] = {},
         clock: Callable[[], int] = time_ns,
     ) -> None:
         """`delta`: counters and distributions say what has come since the last time; `shortest`:
-        seconds that gauges are of at least, where several read."""
+        seconds that gauges are of at least, where several read; `units`: other words for units."""
         self._resource = resource
         self._window = Window(shortest)
+        self._units = units
         self._temporality = DELTA if delta else CUMULATIVE
         self._clock = clock
-        self._began = self._last = clock()
+        self._began = self._last = clock() - int((monotonic() - since()) * 1e9)
         self._counted: dict[tuple[str, frozenset[Any]], float] = {}
 
     def read(self) -> MetricsData:
@@ -72,18 +75,19 @@ class MetricsReader:
 
     def _numbers(self, metric: Metric, now: int) -> SdkMetric:
         points = metric.read(self._window)
+        unit = self._units.get(metric.unit, metric.unit)
         if metric.kind == GAUGE:
             made = [NumberDataPoint(about, 0, now, value) for value, about in points]
-            return SdkMetric(metric.name, metric.description, metric.unit, Gauge(made))
+            return SdkMetric(metric.name, metric.description, unit, Gauge(made))
         is_counter = metric.kind == COUNTER
         if is_counter and self._temporality is DELTA:
             points = self._grown(metric.name, points)
-            temporality, since = DELTA, self._last
+            temporality, start = DELTA, self._last
         else:
-            temporality, since = CUMULATIVE, self._began
-        made = [NumberDataPoint(about, since, now, value) for value, about in points]
+            temporality, start = CUMULATIVE, self._began
+        made = [NumberDataPoint(about, start, now, value) for value, about in points]
         data = Sum(made, temporality, is_monotonic=is_counter)
-        return SdkMetric(metric.name, metric.description, metric.unit, data)
+        return SdkMetric(metric.name, metric.description, unit, data)
 
     def _grown(
         self, name: str, points: Iterable[tuple[float, dict[str, Any]]]
@@ -95,12 +99,12 @@ class MetricsReader:
 
     def _histogram(self, distribution: Distribution, now: int) -> SdkMetric:
         if self._temporality is DELTA:
-            counted, since = self._window.since(distribution.measure), self._last
+            counted, start = self._window.since(distribution.measure), self._last
         else:
-            counted, since = self._window.total(distribution.measure), self._began
+            counted, start = self._window.total(distribution.measure), self._began
         point = HistogramDataPoint(
             attributes={},
-            start_time_unix_nano=since,
+            start_time_unix_nano=start,
             time_unix_nano=now,
             count=counted.count,
             sum=counted.sum,

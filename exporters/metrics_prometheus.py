@@ -14,13 +14,17 @@ from .spans import span_maker
 
 SHORTEST = 5.0
 """Seconds that gauges are of: Prometheus servers come in pairs."""
+_UNITS = {"1": "ratio"}
+"""The library gives ratios no suffix; Prometheus does, when they come by OTLP."""
 
 
 class Exposition:
     """The metrics in the format that a scrape accepts."""
 
     def __init__(self, settings: Settings) -> None:
-        self._reader = MetricsReader(span_maker(settings).resource_now, shortest=SHORTEST)
+        self._reader = MetricsReader(
+            span_maker(settings).resource_now, shortest=SHORTEST, units=_UNITS
+        )
         # A registry of our own: the program may be serving the one that all share.
         self._registry = CollectorRegistry()
         made = PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)

@@ -13,6 +13,7 @@ from time import monotonic
 
 from whence.engine.histograms import Snapshot
 from whence.engine.measures import MEASURES, busy
+from whence.metrics import since
 
 SAME_LOOK = 0.2
 """Seconds within which what is asked belongs to one look: its metrics are asked for one by one."""
@@ -35,7 +36,8 @@ class Window:
     def __init__(self, shortest: float = 0.0, clock: Callable[[], float] = monotonic) -> None:
         self._shortest = shortest
         self._clock = clock
-        self._looks = deque([_Look(clock(), {}, {})])
+        # The first window begins where counting did.
+        self._looks = deque([_Look(since(), {}, {})])
         self._now = self._looks[0]
 
     def look(self) -> None:
