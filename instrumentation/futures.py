@@ -12,6 +12,15 @@ from whence.engine.futures import Future
 
 from .patching import Patches
 
+IMPOSSIBLE = {
+    "futures made by a name bound before the first hook, such as `from asyncio import Future`": (
+        "it is the class in C, which takes no patch; `loop.create_future()` is seen"
+    ),
+    "the trigger of `call_soon(callback, future, context=...)` with a settled future": (
+        "that is how its done callbacks are scheduled too, so it is taken for the future"
+    ),
+}
+
 
 def install(patches: Patches) -> None:
     """Have the names that futures are made by name ours."""

@@ -12,6 +12,13 @@ from whence.engine.tasks import eager_task_stand_in, start_eagerly
 
 from .patching import Patches, leave_traceback, looks_like
 
+IMPOSSIBLE = {
+    "the first step of an eager task made by a name of Task bound before the first hook, or by a "
+    "class whose constructor makes it eager": (
+        "it runs inside a constructor in C; the task is seen when it is next scheduled"
+    ),
+}
+
 
 def install(patches: Patches) -> None:
     """See the constructor called by name, and by asyncio's eager task factories."""
