@@ -1,4 +1,4 @@
-"""What cannot be seen on asyncio's own loops: the instrumentations and the document say the same."""
+"""What cannot be seen on asyncio's own loops: instrumentations and document say the same."""
 
 import asyncio
 import contextvars
