@@ -1,9 +1,9 @@
 """The globs of --include and --exclude."""
 
 import asyncio
-import importlib.util
 import sys
 from collections.abc import Iterator
+from importlib.util import LazyLoader, find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -40,10 +40,10 @@ def module(tmp_path: Path) -> Iterator[ModuleType]:
     """A module `shop.cart.prices`, imported."""
     file = tmp_path / "prices.py"
     file.write_text("async def tick(): pass\n")
-    spec = importlib.util.spec_from_file_location("shop.cart.prices", file)
+    spec = spec_from_file_location("shop.cart.prices", file)
     assert spec is not None
     assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
+    made = module_from_spec(spec)
     sys.modules["shop.cart.prices"] = made
     spec.loader.exec_module(made)
     yield made
@@ -142,11 +142,11 @@ def test_a_program_that_makes_names_without_end_does_not_make_it_grow_without_en
 
 
 def test_asking_for_the_module_loads_no_lazy_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.find_spec("colorsys")
+    spec = find_spec("colorsys")
     assert spec is not None
     assert spec.loader is not None
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    lazy = importlib.util.module_from_spec(spec)
+    spec.loader = LazyLoader(spec.loader)
+    lazy = module_from_spec(spec)
     spec.loader.exec_module(lazy)
     kind = type(lazy)
     monkeypatch.setitem(sys.modules, "colorsys", lazy)
@@ -155,7 +155,7 @@ def test_asking_for_the_module_loads_no_lazy_one(monkeypatch: pytest.MonkeyPatch
 
 
 PROGRAM = """
-    import asyncio, sys
+    import asyncio, importlib, sys
 
     async def poll_prices():
         await asyncio.sleep(0.005)
@@ -167,10 +167,22 @@ PROGRAM = """
     async def main():
         await asyncio.create_task(poll_prices())
 
-    asyncio.run(main())
+    new_loop = importlib.import_module(sys.argv[1]).new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
 """
 
 
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "asyncio",
+        pytest.param(
+            "uvloop",
+            marks=pytest.mark.skipif(find_spec("uvloop") is None, reason="not for this system"),
+        ),
+    ],
+)
 @pytest.mark.parametrize(
     ("options", "names"),
     [
@@ -185,11 +197,15 @@ PROGRAM = """
     ],
 )
 def test_a_program_is_seen_as_it_was_chosen(
-    options: list[str], names: list[str], launch: Launcher, http_receiver: HttpReceiver
+    options: list[str],
+    names: list[str],
+    loop: str,
+    launch: Launcher,
+    http_receiver: HttpReceiver,
 ) -> None:
     launch.write("app.py", PROGRAM)
     to = ["-q", "--endpoint", http_receiver.url, "--min-duration", "0"]
-    ran = launch.run(*to, *options, "app.py")
+    ran = launch.run(*to, *options, "app.py", loop)
     assert (ran.code, ran.err) == (0, "")
     spans = spans_of(http_receiver.received.requests)
     assert sorted(span.name.partition(" ")[2] for span in spans) == sorted(names)
