@@ -202,13 +202,13 @@ def _in_child() -> None:
             listener.restart_in_child()
         _use(_sender.settings, [d.in_child() for d in _sender.destinations])
         _sender.gathering.listeners = _listeners
-        stop_with_multiprocessing()
+    stop_with_multiprocessing()
 
 
 def stop_with_multiprocessing() -> None:
     """Also stop at the end of a child that multiprocessing has forked: it ends without atexit, and
     has an exit of its own.  To be called in the child, before multiprocessing goes on."""
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and _sender is not None:
+    if util is not None and _hooked:
         # First it clears what the parent had registered; what is registered here runs after that.
-        util.register_after_fork(_sender, lambda _: util.Finalize(None, stop, exitpriority=-1))
+        util.register_after_fork(stop, lambda _: util.Finalize(None, stop, exitpriority=-1))

@@ -65,7 +65,8 @@ class OtlpSettings:
     def __init__(
         self, settings: Settings, environ: Mapping[str, str], signal: Signal = TRACES
     ) -> None:
-        otel = _Variables(environ, signal)
+        spans_tell = signal is not TRACES and "otlp" in settings.export
+        otel = _Variables(environ, signal, told_already=spans_tell)
         self.signal = signal
         told = settings.protocol if _is_explicit(settings, "protocol") else None
         self.protocol = told or otel.one_of("PROTOCOL", _PROTOCOLS)
@@ -118,15 +119,23 @@ def _is_explicit(settings: Settings, name: str) -> bool:
 class _Variables:
     """The variables of the signal's exporter, each standing before the one of all signals."""
 
-    def __init__(self, environ: Mapping[str, str], signal: Signal) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], signal: Signal, told_already: bool = False
+    ) -> None:
+        """`told_already`: what is wrong with the variables of all signals, another one tells."""
         self._environ = environ
         self._signal = signal
+        self._told_already = told_already
 
     def own(self, name: str) -> str:
         return self._environ.get(self._signal.variable_of(name), "").strip()
 
     def text(self, name: str) -> str:
         return self.own(name) or self._environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+
+    def _warn(self, name: str, problem: str) -> None:
+        if self.own(name) or not self._told_already:
+            warn(f"{self._variable(name)}: {problem}")
 
     def _variable(self, name: str) -> str:
         return self._signal.variable_of(name) if self.own(name) else f"OTEL_EXPORTER_OTLP_{name}"
@@ -136,9 +145,9 @@ class _Variables:
         if text in words:
             return text
         if text:
-            warn(
-                f"{self._variable(name)}: expected one of {', '.join(words)}, not {text!r}; "
-                f"{default or words[0]} is used"
+            self._warn(
+                name,
+                f"expected one of {', '.join(words)}, not {text!r}; {default or words[0]} is used",
             )
         return default or words[0]
 
@@ -150,7 +159,7 @@ class _Variables:
                 return seconds
         except ValueError:
             pass
-        warn(f"{self._variable(name)}: expected seconds above 0, not {text!r}; {default:g} is used")
+        self._warn(name, f"expected seconds above 0, not {text!r}; {default:g} is used")
         return default
 
     def headers(self) -> dict[str, str]:
@@ -162,7 +171,7 @@ class _Variables:
                 found[unquote(key).strip().lower()] = unquote(value).strip()
             elif item.strip():
                 # Not the item itself: it may be a secret.
-                warn(f"{self._variable('HEADERS')}: expected key=value,...; an item has no =")
+                self._warn("HEADERS", "expected key=value,...; an item has no =")
         return found
 
 

@@ -249,6 +249,37 @@ def test_they_go_on_after_a_fork(launch: Launcher, http_receiver: HttpReceiver) 
     assert (child.returncode, out, err) == (0, "", "")
 
 
+@forks
+def test_children_of_multiprocessing_report_though_they_end_in_a_way_of_their_own(
+    launch: Launcher, http_receiver: HttpReceiver
+) -> None:
+    app = launch.write(
+        "app.py",
+        """
+        import asyncio, multiprocessing
+
+        def child():
+            asyncio.run(asyncio.sleep(0.001))
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("fork")
+            children = [context.Process(target=child) for _ in range(3)]
+            for child in children:
+                child.start()
+            for child in children:
+                child.join()
+        """,
+    )
+    env = {"OTEL_TRACES_EXPORTER": "none", **ASKED}
+    ran = run(launch, http_receiver.url, app, **env)
+    assert (ran.code, ran.err) == (0, "")
+    reports = [Reported(request) for request in http_receiver.received.metrics]
+    timers = [report.values("whence.resource.created")[("TimerHandle",)] for report in reports]
+    assert timers == [1, 1, 1]
+    assert len({report.resource["service.instance.id"] for report in reports}) == 3
+    assert http_receiver.received.spans == []
+
+
 def test_children_that_are_started_report_for_themselves(
     launch: Launcher, http_receiver: HttpReceiver
 ) -> None:

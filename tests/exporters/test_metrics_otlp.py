@@ -145,6 +145,19 @@ def test_a_temporality_that_is_none_is_told(
     )
 
 
+def test_what_is_wrong_for_all_signals_is_told_by_the_spans(
+    capfd: pytest.CaptureFixture[str], monkeypatch: Patch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
+    started()
+    assert capfd.readouterr().err == ""
+    started(export="console")
+    assert "OTEL_EXPORTER_OTLP_TIMEOUT: expected seconds" in capfd.readouterr().err
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "later")
+    started()
+    assert "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: expected seconds" in capfd.readouterr().err
+
+
 # Failures
 
 
