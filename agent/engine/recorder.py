@@ -115,7 +115,7 @@ def describe(lifetime: Lifetime, name: str | None, **attributes: Any) -> None:
     if isinstance(lifetime, SpanLifetime):
         lifetime.name = name
         if attributes:
-            lifetime.attributes = attributes
+            lifetime.attributes = {**(lifetime.attributes or {}), **attributes}
 
 
 def hide(lifetime: Lifetime) -> None:

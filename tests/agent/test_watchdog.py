@@ -219,6 +219,55 @@ def test_before_a_loop_runs_nothing_blocks() -> None:
     assert local.state.samples == ()
 
 
+def test_threads_that_have_ended_are_not_remembered_for_ever() -> None:
+    attach()
+    before = len(threads)
+
+    async def main() -> None:
+        """A loop of its own."""
+
+    for _ in range(200):
+        thread = threading.Thread(target=lambda: asyncio.run(main()))
+        thread.start()
+        thread.join()
+    assert len(threads) - before < 50
+
+
+DEBUGGING = """
+import asyncio, json, pdb, time
+import whence
+from whence.engine import local
+from whence.engine.blocks import blocks
+
+whence.attach(export=("none",), slow=20)
+
+class Person:
+    def readline(self):
+        # Thinks until the watchdog has looked, and then goes on.
+        deadline = time.monotonic() + 30
+        while not local.state.samples:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        return "continue\\n"
+
+async def main():
+    debugger = pdb.Pdb(stdin=Person(), nosigint=True, readrc=False)
+    debugger.use_rawinput = False
+    debugger.set_trace()
+    here = "the line at which it stops"
+
+asyncio.run(main())
+assert blocks.worst is None, blocks.worst
+"""
+
+
+def test_who_is_stopped_in_pdb_blocks_nothing(launch: Launcher) -> None:
+    launch.write("app.py", DEBUGGING)
+    finished = launch(launch.python, "app.py")
+    assert finished.code == 0, finished.err
+    assert "main()" in finished.out, "it was stopped"
+
+
 def test_a_thread_that_ended_inside_a_callback_is_forgotten() -> None:
     attach()
 

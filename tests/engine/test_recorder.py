@@ -199,6 +199,13 @@ def test_messages_can_be_switched_off(lives: Lives) -> None:
     assert one.error == ("LookupError", "")
 
 
+def test_what_is_described_twice_has_both_descriptions(lives: Lives) -> None:
+    one = lives.begin()
+    describe(one, "a", first=1, second=1)
+    describe(one, "b", second=2)
+    assert (one.name, one.attributes) == ("b", {"first": 1, "second": 2})
+
+
 def test_sites_can_be_switched_off(lives: Lives) -> None:
     recorder.sites = False
     one = lives.begin()
