@@ -30,6 +30,8 @@ _RED, _YELLOW, _DIM, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[1m
 _BLOCKED = "whence.blocked"
 _TIMES = ("whence.run_time", "whence.ready_time", "whence.wait_time")
 
+_INSTALLED = f"{os.sep}site-packages{os.sep}"
+
 _Counted = tuple[int, str, float]
 """Number, name and time in seconds of spans that have no line of their own."""
 
@@ -273,12 +275,16 @@ def _duration(seconds: float | None, total: float) -> str:
 
 
 def _where(attributes: Mapping[str, Any]) -> str:
-    """Below the current folder as the user would type it, elsewhere the last of it."""
+    """Below the current folder as the user would type it, in a package as it is imported, elsewhere
+    the last of it."""
     file = attributes.get("code.file.path")
     if not file:
         return ""
     here = os.path.join(_folder(), "")
-    if file.startswith(here):
+    _, installed, module = file.rpartition(_INSTALLED)
+    if installed:
+        short = module
+    elif file.startswith(here):
         short = file.removeprefix(here)
     else:
         short = os.sep.join(file.split(os.sep)[-2:])

@@ -106,13 +106,26 @@ def test_a_site_below_the_current_folder_is_as_the_user_would_type_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     mine = os.path.join(tmp_path, "shop", "app.py")
-    theirs = os.path.join(os.sep, "usr", "lib", "python3", "site-packages", "aiohttp", "web.py")
+    theirs = os.path.join(os.sep, "usr", "lib", "python3", "asyncio", "server.py")
     looks_like(
         [row("a", run=1, where=f"{mine}:41"), row("b", run=1, where=f"{theirs}:7")],
         f"""
         a   1.0 ms   1.0 ms        -        -  {os.path.join("shop", "app.py")}:41
-        b   1.0 ms   1.0 ms        -        -  {os.path.join("aiohttp", "web.py")}:7
+        b   1.0 ms   1.0 ms        -        -  {os.path.join("asyncio", "server.py")}:7
         """,
+    )
+
+
+@pytest.mark.parametrize("library", ["/usr/lib/python3", ".venv/lib/python3"])
+def test_a_site_in_a_package_is_as_the_package_is_imported(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = os.path.join("websockets", "asyncio", "client.py")
+    file = os.path.join(tmp_path, library, "site-packages", module)
+    looks_like(
+        [row("connect", run=1, where=f"{file}:445")],
+        f"connect   1.0 ms   1.0 ms        -        -  {module}:445",
     )
 
 
