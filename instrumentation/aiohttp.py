@@ -59,7 +59,10 @@ def _pre_start(wrapped: Any, response: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _handle_error(wrapped: Any, connection: Any, args: Any, kwargs: Any) -> Any:
+    """A status of 400 tells of what the customer has sent, which is no failure."""
     error = args[2] if len(args) > 2 else kwargs.get("exc")
-    if isinstance(error, Exception) and local.state.current.type is REQUEST:
+    status = args[1] if len(args) > 1 else kwargs.get("status", 500)
+    is_request = local.state.current.type is REQUEST
+    if is_request and isinstance(error, Exception) and status >= 500:
         failed(local.state.current, error)
     return wrapped(*args, **kwargs)

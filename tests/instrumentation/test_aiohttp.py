@@ -307,6 +307,20 @@ def test_a_cancelled_request_says_so() -> None:
     assert "http.response.status_code" not in (span.attributes or {})
 
 
+def test_what_a_customer_has_sent_wrongly_is_no_failure_and_not_told() -> None:
+    async def main() -> None:
+        async with site(web.get("/", item)) as running:
+            host, port = running.url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"MADEUP /secret HTTP/1.1\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+    (span,) = spans_of(main)
+    assert (span.name, span.outcome, span.error) == ("HTTP", "done", None)
+    assert (span.attributes or {})["http.response.status_code"] == 400
+
+
 def test_a_request_that_cannot_be_parsed_is_answered_as_ever() -> None:
     async def main() -> bytes:
         async with site(web.get("/", item)) as running:
