@@ -6,6 +6,8 @@ the one that the program has chosen:
 - *Ours for the application.*  Who reads the context while a resource executes finds our span of
   that resource to be the current one.  It is put in when it is read and at no other time, so what
   never reads costs nothing; and it has no ids until somebody asks for them.
+- It stands before a span of the application's that was current outside of the resource.  What the
+  program tells the current span is still told to that, as if ours were not there.
 - What was attached while the resource executed is what the program wants there: it stays, whatever
   it is.  So every context that is attached carries the id of what executed.
 - Not in a container, where the program reads what it had when it began to listen.  Not where it
@@ -24,6 +26,7 @@ import sys
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from functools import wraps
 from typing import Any
 
 from opentelemetry import context as context_api
@@ -83,9 +86,11 @@ def _load_early() -> None:
 class ResourceSpan(NonRecordingSpan):
     """Our span of a resource, as the application sees it."""
 
-    def __init__(self, lifetime: SpanLifetime) -> None:
+    def __init__(self, lifetime: SpanLifetime, covered: Span) -> None:
+        """`covered` is what the application would see without us."""
         super().__init__(INVALID_SPAN_CONTEXT)
         self.lifetime = lifetime
+        self.covered = covered
         self._known: tuple[object, SpanContext] | None = None
 
     def get_span_context(self) -> SpanContext:
@@ -114,8 +119,38 @@ class ResourceSpan(NonRecordingSpan):
             lifetime, _ = standing_for(lifetime.parent)
         return INVALID_SPAN_CONTEXT
 
+    def __getattr__(self, name: str) -> Any:
+        # Such as `name` and `attributes`, which only a span of the SDK has.
+        if name.startswith("_") or name == "covered":
+            raise AttributeError(name)
+        return getattr(self.covered, name)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.get_span_context()!r})"
+
+
+def _telling(name: str) -> Callable[..., Any]:
+    """A method that is the covered span's."""
+
+    @wraps(getattr(Span, name))
+    def tell(self: ResourceSpan, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.covered, name)(*args, **kwargs)
+
+    return tell
+
+
+for _name in (
+    "add_event",
+    "add_link",
+    "end",
+    "is_recording",
+    "record_exception",
+    "set_attribute",
+    "set_attributes",
+    "set_status",
+    "update_name",
+):
+    setattr(ResourceSpan, _name, _telling(_name))
 
 
 class Attached(Context):
@@ -198,6 +233,9 @@ class SplicingContext(_RuntimeContext):
             span = None
         elif not isinstance(span, Span):
             span = None
+        elif _is_right_under(_shown_in(executing), span):
+            # Brought along with a job, say, to be current in it too: the job is under it.
+            return context
         if span is None and not executing.created:
             return context
         noted = Attached(context)
@@ -220,9 +258,14 @@ class SplicingContext(_RuntimeContext):
         if known and known[0] is original:
             context: Context = known[1]
             return context
-        if not _together() or _tears(shown, original.get(_SPAN_KEY)):
+        covered: Any = original.get(_SPAN_KEY, INVALID_SPAN)
+        if isinstance(covered, ResourceSpan):
+            covered = covered.covered
+        if not _together() or not isinstance(covered, Span) or _tears(shown, covered):
             return original
-        span = known[2] if known else ResourceSpan(shown)
+        span = known[2] if known else None
+        if span is None or span.covered is not covered:
+            span = ResourceSpan(shown, covered)
         context = Context({**original, _SPAN_KEY: span})
         shown.spliced = (original, context, span)
         return context
@@ -293,17 +336,27 @@ def _without_ours(original: Context) -> Context:
     return Context({key: value for key, value in original.items() if key != _SPAN_KEY})
 
 
-def _tears(shown: SpanLifetime, theirs: object) -> bool:
-    """Whether our span would tear what is done here from a span of the application above it."""
-    if not isinstance(theirs, Span) or isinstance(theirs, ResourceSpan):
+def _is_right_under(shown: SpanLifetime | None, span: Span) -> bool:
+    """Whether the application's span is the parent of what is shown."""
+    if shown is None:
         return False
+    parent, _ = standing_for(shown.parent)
+    if not isinstance(parent, UserSpan) or parent.span is None:
+        return False
+    above, context = parent.span.context, span.get_span_context()
+    same: bool = (above.trace_id, above.span_id) == (context.trace_id, context.span_id)
+    return same
+
+
+def _tears(shown: SpanLifetime, theirs: Span) -> bool:
+    """Whether our span would tear what is done here from a span of the application above it."""
     context = theirs.get_span_context()
     if not context.is_valid or _is_of_trace(shown, context.trace_id):
         return False
     if context.is_remote or not _has_ended(theirs):
         return True
     # What was current when this began to listen, say: what is done here never was a part of it.
-    ours = ResourceSpan(shown).get_span_context()
+    ours = ResourceSpan(shown, theirs).get_span_context()
     return ours.trace_flags.sampled != context.trace_flags.sampled
 
 

@@ -15,8 +15,9 @@ from .resource_types import ResourceType
 
 _ROW = ResourceType("UserSpan", 0)
 
-_traces: "WeakValueDictionary[int, Trace]" = WeakValueDictionary()
-"""By trace id: all spans of the application in one trace have their places in the same."""
+_traces: "WeakValueDictionary[tuple[int, bool], Trace]" = WeakValueDictionary()
+"""By trace id: all spans of the application in one trace have their places in the same.  And by
+whether it is sampled, of which two callers of one trace may have different ideas."""
 
 
 class UserSpan(SpanLifetime):
@@ -54,12 +55,13 @@ class UserSpan(SpanLifetime):
 def _trace_of(identity: TraceIdentity, context: object, place: Span | None, remote: bool) -> Trace:
     if place is not None:
         return place.trace
-    trace = _traces.get(identity.trace_id)
+    key = (identity.trace_id, identity.sampled)
+    trace = _traces.get(key)
     if trace is None:
         trace = Trace(None)
         if remote:
             trace.remote = context
         else:
             trace.identify(identity)
-        trace = _traces.setdefault(identity.trace_id, trace)
+        trace = _traces.setdefault(key, trace)
     return trace

@@ -154,11 +154,67 @@ class TestWhatTheApplicationSees:
         async def main() -> None:
             with app.span("user") as span:
                 carried = context_api.get_current()
-                task = asyncio.create_task(inner(carried, span))
-            await task
+            await asyncio.create_task(inner(carried, span))
 
         app.provide()
         app.run(main)
+
+    def test_one_that_is_above_what_it_is_carried_to_stays_above(self, app: Application) -> None:
+        """As an instrumentation of thread pools carries it to each job."""
+
+        async def inner(carried: Context, span: trace.Span) -> None:
+            with attached(carried):
+                shown = trace.get_current_span()
+                assert isinstance(shown, ResourceSpan)
+                assert shown.covered is span
+
+        async def main() -> None:
+            with app.span("user") as span:
+                await asyncio.create_task(inner(context_api.get_current(), span))
+
+        app.provide()
+        app.run(main)
+
+    def test_what_it_tells_the_current_span_is_told_to_its_own(self, app: Application) -> None:
+        async def inner(outer: trace.Span) -> None:
+            span: Any = trace.get_current_span()
+            assert span is not outer
+            assert span.is_recording()
+            span.set_attribute("one", 1)
+            span.set_attributes({"two": 2})
+            span.add_event("happened")
+            span.record_exception(ValueError("found out"))
+            span.set_status(trace.StatusCode.ERROR, "broken")
+            span.add_link(REMOTE)
+            span.update_name("renamed")
+            assert span.name == "renamed"
+            with pytest.raises(AttributeError):
+                span.no_such_thing  # noqa: B018
+
+        async def main() -> None:
+            with app.span("user") as span:
+                await asyncio.create_task(inner(span))
+                assert span.is_recording()
+
+        app.provide()
+        span = named(app.run(main), "renamed")
+        assert (span.attributes["one"], span.attributes["two"]) == (1, 2)
+        assert [name for name, _ in span.events] == ["happened", "exception"]
+        assert (span.status, span.status_text) == ("ERROR", "broken")
+        assert [int(span_id, 16) for _, span_id, _ in span.links] == [REMOTE.span_id]
+
+    def test_where_it_has_none_nothing_records(self, app: Application) -> None:
+        async def main() -> None:
+            span = trace.get_current_span()
+            assert not span.is_recording()
+            span.set_attribute("one", 1)
+            span.record_exception(ValueError("unheard of"))
+            span.end()
+
+        app.provide()
+        (span,) = app.run(main)
+        assert "one" not in span.attributes
+        assert span.events == []
 
     def test_a_callback_has_the_span_in_which_it_was_scheduled(self, app: Application) -> None:
         """It is a step of the task that scheduled it, and has no span itself."""
