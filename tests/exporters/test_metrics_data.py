@@ -11,6 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from whence.engine.resource_types import EXECUTOR_JOB
 from whence.exporters import metrics_data as module
 from whence.exporters.metrics_data import BOUNDS, CUMULATIVE, DELTA, MetricsReader
+from whence.metrics import since
 
 JOBS = EXECUTOR_JOB
 assert JOBS.queue is not None
@@ -31,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Counting began a microsecond after 1970."""
-    monkeypatch.setattr(module, "monotonic", lambda: module.since())
+    monkeypatch.setattr(module, "monotonic", since)
     return Clock()
 
 
@@ -155,7 +156,7 @@ def test_the_encoder_of_the_sdk_takes_all_of_it(clock: Clock) -> None:
 def test_counting_began_before_the_first_one_reads(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "monotonic", lambda: module.since() + 5)
+    monkeypatch.setattr(module, "monotonic", lambda: since() + 5)
     clock.now = 7_000_000_000
     (point, *_) = read(reader(clock))["process.cpu.time"].data.data_points
     assert point.start_time_unix_nano == pytest.approx(2_000_000_000)
