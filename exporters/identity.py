@@ -8,6 +8,7 @@ The sender thread calls this, and threads of the program.
 """
 
 import os
+from functools import cache
 from typing import Any
 
 from opentelemetry import trace
@@ -127,16 +128,23 @@ def _new_identity(place: Trace, provider: Provider) -> TraceIdentity:
     else:
         trace_id = provider.id_generator.generate_trace_id()
         random = _RANDOM_TRACE_ID if _is_random(provider.id_generator) else 0
+        if provider.keeps_all:
+            return TraceIdentity(trace_id, _sampled(random), None, sampled=True)
     name, kind, attributes = _first_look(place.root)
     decision = provider.sampler.should_sample(above, trace_id, name, kind, attributes, ())
     sampled = decision.decision.is_sampled()  # type: ignore[no-untyped-call]
-    flags = TraceFlags(random | (TraceFlags.SAMPLED if sampled else 0))
+    flags = _sampled(random) if sampled else TraceFlags(random)
     identity = TraceIdentity(trace_id, flags, decision.trace_state, sampled=sampled)
     identity.remote_parent = remote
     identity.attributes = {
         key: value for key, value in (decision.attributes or {}).items() if key not in attributes
     }
     return identity
+
+
+@cache
+def _sampled(random: int) -> TraceFlags:
+    return TraceFlags(random | TraceFlags.SAMPLED)
 
 
 def _is_random(generator: object) -> bool:

@@ -143,8 +143,7 @@ class OtlpExporter:
             yield from self._parcels_in_json(spans)
             return
         for number, run in self._encoder.runs(batch):
-            # Copied: the run is good until the next one only.
-            yield Parcel(number, bytes(run), self._surroundings())
+            yield Parcel(number, run, self._surroundings())
         taken.unsampled = self._encoder.unsampled
 
     def _surroundings(self) -> Surroundings:

@@ -139,7 +139,9 @@ class TemplateEncoder:
         self._buffer = bytearray(most + _SLACK)
         self._view = memoryview(self._buffer)
         self._encoder = SpanEncoder()
-        self._ids = maker.identities.ids
+        self._id_low, self._id_high = maker.identities.ids.low, maker.identities.ids.high
+        self._parent: tuple[int, int] | None = None
+        self._parent_id = 0
         self._templates: dict[tuple[Any, ...], _Template | None] = {}
         self._limits = maker.limits
         self.unsampled = 0
@@ -236,12 +238,16 @@ class TemplateEncoder:
         ):
             raise _DoesNotFit
         c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 = template.chunks
-        id_low, id_high = self._ids.low, self._ids.high
+        id_low, id_high = self._id_low, self._id_high
         parent_id: bytes | int = b""
         if parent is not None:
-            above, segment = parent
-            which = segment << SEGMENT_SHIFT | above
-            parent_id = id_low[which & ID_LOW_MASK] ^ id_high[which >> ID_LOW_BITS] or 1
+            # Siblings come together.
+            if parent == self._parent:
+                parent_id = self._parent_id
+            else:
+                which = parent[1] << SEGMENT_SHIFT | parent[0]
+                parent_id = id_low[which & ID_LOW_MASK] ^ id_high[which >> ID_LOW_BITS] or 1
+                self._parent, self._parent_id = parent, parent_id
         elif identity.attributes or identity.remote_parent is not None:
             raise _DoesNotFit
         more = b""
@@ -250,6 +256,12 @@ class TemplateEncoder:
             c1 = _start(template.size + len(more))
         async_id, trigger_id = lifetime.async_id, lifetime.trigger_async_id
         execution_id = lifetime.execution_async_id
+        trigger_low, trigger_high = LOW[trigger_id & LOW_MASK], HIGH[trigger_id >> LOW_BITS]
+        if execution_id == trigger_id:
+            execution_low, execution_high = trigger_low, trigger_high
+        else:
+            execution_low = LOW[execution_id & LOW_MASK]
+            execution_high = HIGH[execution_id >> LOW_BITS]
         which = place.segment << SEGMENT_SHIFT | place.async_id
         template.pack_into(
             self._buffer,
@@ -268,11 +280,11 @@ class TemplateEncoder:
             LOW[async_id & LOW_MASK],
             HIGH[async_id >> LOW_BITS],
             c7,
-            LOW[trigger_id & LOW_MASK],
-            HIGH[trigger_id >> LOW_BITS],
+            trigger_low,
+            trigger_high,
             c8,
-            LOW[execution_id & LOW_MASK],
-            HIGH[execution_id >> LOW_BITS],
+            execution_low,
+            execution_high,
             c9,
             run / _S,
             c10,

@@ -18,13 +18,14 @@ class Parcel(NamedTuple):
     """Encoded spans."""
 
     number: int
-    content: bytes
+    content: bytes | memoryview
+    """A view is good until the next parcel is made; what waits is copied."""
     around: Surroundings | None
     """What makes a request of them; None if they are one."""
 
     def request(self) -> bytes:
         """The request that takes them to the receiver."""
-        return self.content if self.around is None else self.around.request(self.content)
+        return bytes(self.content) if self.around is None else self.around.request(self.content)
 
 
 class Waiting:
@@ -37,6 +38,7 @@ class Waiting:
 
     def add(self, parcel: Parcel) -> None:
         """Keep one more; the oldest are dropped for it."""
+        parcel = parcel._replace(content=bytes(parcel.content))
         self._parcels.append(parcel)
         self._count(parcel, 1)
         while self._bytes > MOST_WAITING:

@@ -29,7 +29,13 @@ from opentelemetry.sdk.resources import (
 )
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_ON,
+    DEFAULT_ON,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
 from opentelemetry.sdk.version import __version__ as SDK_VERSION
 
 from whence.config import DEFAULT, Settings
@@ -50,6 +56,8 @@ _STANDARD_SAMPLERS = frozenset(
 )
 
 
+_AT_ONCE = 256
+
 _DETECTORS = "opentelemetry_resource_detector"
 
 
@@ -59,13 +67,28 @@ class OwnIdGenerator(IdGenerator):
     OpenTelemetry's generator takes them from the module `random`.  A program that seeds it would
     find another sequence than without us, and its traces the same ids in every run."""
 
+    def __init__(self) -> None:
+        self._trace_ids: list[int] = []
+        self._process = os.getpid()
+
     def generate_span_id(self) -> int:
         """A number of 64 bits, not 0."""
         return int.from_bytes(os.urandom(8)) or 1
 
     def generate_trace_id(self) -> int:
-        """A number of 128 bits, not 0."""
-        return int.from_bytes(os.urandom(16)) or 1
+        """A number of 128 bits, not 0.  Any thread."""
+        process = os.getpid()
+        if process != self._process:
+            # In a forked child: the rest is the parent's.
+            self._process, self._trace_ids = process, []
+        try:
+            return self._trace_ids.pop()
+        except IndexError:
+            # Many at once: asking the system takes longer than all else about a new trace.
+            random = os.urandom(_AT_ONCE * 16)
+            starts = range(0, len(random), 16)
+            self._trace_ids += [int.from_bytes(random[at : at + 16]) or 1 for at in starts]
+            return self.generate_trace_id()
 
     def is_trace_id_random(self) -> bool:
         """Yes."""
@@ -75,13 +98,15 @@ class OwnIdGenerator(IdGenerator):
 class Provider:
     """Resource, sampler, ids and limits of this process."""
 
-    __slots__ = ("id_generator", "limits", "resource", "sampler")
+    __slots__ = ("id_generator", "keeps_all", "limits", "resource", "sampler")
 
     def __init__(
         self, resource: Resource, sampler: Sampler, id_generator: IdGenerator, limits: SpanLimits
     ) -> None:
         self.resource = resource
         self.sampler = sampler
+        self.keeps_all = sampler is DEFAULT_ON or sampler is ALWAYS_ON
+        """Whether it is known, without asking, that the sampler keeps a trace without a parent."""
         self.id_generator = id_generator
         self.limits = limits
 

@@ -109,3 +109,25 @@ def test_a_forked_child_has_ids_of_its_own(launch: Launcher) -> None:
     assert parent[0] == child[0], "the async ids go on from the same number in both"
     assert [parent[n] == child[n] for n in (1, 2, 3)] == [False] * 3
     assert parent[4] is child[4] is True
+
+
+def test_a_sampler_that_keeps_all_says_so_without_being_asked(lives: Lives) -> None:
+    maker = SpanMaker(settings())
+    found = []
+    for keeps_all in (True, False):
+        lives.live(2, "main")
+        maker.refresh()
+        assert maker._provider.keeps_all
+        maker._provider.keeps_all = keeps_all
+        (root,) = lives.come_out()
+        assert root.span is not None
+        found.append(maker.identity_of(root.span.trace))
+    short, long = found
+    assert short.sampled
+    assert long.sampled
+    assert (short.flags, short.state, short.attributes, short.remote_parent) == (
+        long.flags,
+        long.state,
+        long.attributes,
+        long.remote_parent,
+    )

@@ -258,3 +258,16 @@ def test_no_thread_is_started_to_find_the_resource(launch: Launcher) -> None:
         """,
     )
     assert launch(launch.python, "app.py").json == [[], "opentelemetry"]
+
+
+def test_trace_ids_are_of_the_process_that_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are drawn many at once; a forked child must not have those that its parent has left."""
+    generator = OwnIdGenerator()
+    made = {generator.generate_trace_id() for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(0 < trace_id < 1 << 128 for trace_id in made)
+    left = set(generator._trace_ids)
+    assert left
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    child = {generator.generate_trace_id() for _ in range(len(left) + 1)}
+    assert not child & left
