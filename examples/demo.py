@@ -88,17 +88,7 @@ def _demonstrate(seconds: float, load: int) -> None:
     os.close(descriptor)
     metrics = _run_shop(file, seconds, load, has_collector)
     print()
-    traces = read_traces(file)
-    if not any(alike.is_of_requests for alike in traces):
-        raise Failed("expected spans of requests, but there are none")
-    print_requests(traces)
-    print_background(traces)
-    print(_LEGEND)
-    if metrics:
-        print(
-            "The same in numbers, those too that became no spans (--metrics-port, for Prometheus):"
-        )
-        print(table(samples_of(metrics)) + "\n")
+    _print_what_was_seen(file, metrics)
     print(f"What is wrong with the shop stands in {_as_typed_here(SHOP / '__init__.py')}.")
     print(f"All spans stand in {file}, as OTLP in JSON.")
     if has_collector:
@@ -107,6 +97,18 @@ def _demonstrate(seconds: float, load: int) -> None:
     else:
         print(f"To see the same in Jaeger ({JAEGER})\nand Grafana ({GRAFANA}):")
         print(f"  {_start_of_containers()}\n  {command}")
+
+
+def _print_what_was_seen(file: str, metrics: str) -> None:
+    traces = read_traces(file)
+    if not any(alike.is_of_requests for alike in traces):
+        raise Failed("expected spans of requests, but there are none")
+    print_requests(traces)
+    print_background(traces)
+    print(_LEGEND)
+    if metrics:
+        print("The same in numbers, with what became no span (--metrics-port, for Prometheus):")
+        print(table(samples_of(metrics)) + "\n")
 
 
 def takes_spans(endpoint: str) -> bool:
