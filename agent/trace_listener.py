@@ -112,12 +112,7 @@ class TraceListener:
 
     def _call_back(self) -> None:
         while self._queue and not self._stopped:
-            records, has_all = self._queue.popleft()
-            self._given += len(records)
-            try:
-                self._callback(trace_of(records, has_all))
-            except BaseException as error:
-                self._failed(error)
+            self._call_back_once()
             stay_unlisted()
 
     def _call_back_here(self, until: float) -> None:
@@ -125,9 +120,23 @@ class TraceListener:
         state = local.state
         muted, state.muted = state.muted, True
         try:
-            self._call_back()
+            while self._queue and monotonic() < until:
+                self._call_back_once()
         finally:
             state.muted = muted
+
+    def _call_back_once(self) -> None:
+        try:
+            records, has_all = self._queue.popleft()
+        except IndexError:
+            return  # whoever waited for it has given up
+        self._given += len(records)
+        try:
+            self._callback(trace_of(records, has_all))
+        except KeyboardInterrupt:
+            raise  # in the thread that ends, it is the user who has waited enough
+        except BaseException as error:
+            self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
         if not self._told_failed:

@@ -12,9 +12,10 @@ import pytest
 
 import whence
 from launching import Launcher
+from lives import Lives
 from receivers import HttpReceiver
 from seen import spans_of
-from whence import Trace, engine, on_trace, pipeline
+from whence import Trace, TraceListener, engine, on_trace, pipeline
 from whence import trace_listener as module
 from whence.background import REFUSED, Background
 
@@ -108,12 +109,10 @@ def test_while_the_program_runs_a_trace_is_given_a_moment_after_its_end(heard: H
 
 def test_of_many_traces_at_once_each_is_given_once_and_whole(heard: Heard) -> None:
     """Each root ends before what it started, which starts something more when it ends."""
-    left: set[asyncio.Task[None]] = set()
+    started: list[asyncio.Task[None]] = []
 
     def start(coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        left.add(task)
-        task.add_done_callback(left.discard)
+        started.append(asyncio.get_running_loop().create_task(coroutine))
 
     async def visit() -> None:
         await asyncio.sleep(0.002)
@@ -129,8 +128,8 @@ def test_of_many_traces_at_once_each_is_given_once_and_whole(heard: Heard) -> No
             for _ in range(15):
                 start(visit())
             await asyncio.sleep(0.001)
-        while left:
-            await asyncio.sleep(0.001)
+        for task in started:  # more are added meanwhile
+            await task
 
     whence.attach(export="none", exclude=("name:*main",), min_duration=0)
     with on_trace(heard):
@@ -356,6 +355,40 @@ def test_at_the_very_end_it_is_called_in_the_thread_that_ends(
     listener.stop()
     assert heard.names == [["task work", "task a"]]
     assert heard.threads == {threading.get_ident()}
+    assert not engine.local.state.muted
+
+
+def test_at_the_very_end_it_takes_no_longer_than_there_is_time_for(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Background, "start", lambda self: REFUSED)
+
+    def take_a_second(trace: Trace) -> None:
+        now[0] += 1
+
+    listener = TraceListener(take_a_second)
+    for _ in range(5):
+        lives.live(2, "main")
+        listener.put(lives.come_out(), has_all=True)
+    listener.finish(2.5)
+    assert (now[0], listener.dropped) == (3, 2)
+
+
+def test_at_the_very_end_an_interrupt_is_the_users(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Background, "start", lambda self: REFUSED)
+
+    def interrupt(trace: Trace) -> None:
+        raise KeyboardInterrupt
+
+    listener = TraceListener(interrupt)
+    lives.live(2, "main")
+    listener.put(lives.come_out(), has_all=True)
+    with pytest.raises(KeyboardInterrupt):
+        listener.finish(2)
     assert not engine.local.state.muted
 
 
