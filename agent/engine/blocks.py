@@ -9,8 +9,7 @@ The rules:
   task takes the blame, and the task only for what is left of the step, if that is too long.
 - What becomes no span has its nearest open ancestor carry the event; with none, this one step
   becomes a span of its own.  What carries it is exported, however short it was.
-- The stack is one that the watchdog took while the step ran.  A step that never let it (code in C
-  that keeps Python's lock to itself) has none.
+- The stack is one that the watchdog took while the step ran.  A step that never let it has none.
 - Time in which the process stood still, or a debugger had stopped the program, is nobody's.
 
 All of this runs in the thread of the loop, once the step is over; but for what the watchdog adds to
@@ -112,6 +111,13 @@ def _typical(samples: list[Sample]) -> Stack | None:
     return max(seen.values(), key=len)[0] if seen else None
 
 
+def _name_of(lifetime: RecordedLifetime, stack: Stack | None) -> str | None:
+    """What becomes no span has no name; what the loop has called has one."""
+    if stack is not None and lifetime.type.transparent:
+        return stack.frames[-1][0].co_qualname
+    return lifetime.name
+
+
 def _blame(
     state: ThreadState,
     lifetime: RecordedLifetime,
@@ -125,7 +131,7 @@ def _blame(
     where = None if stack is None else stack.site
     if blocks.worst is None or time > blocks.worst.nanoseconds:
         made = site(lifetime.code, lifetime.lasti)
-        blocks.worst = Block(time, lifetime.type.name, lifetime.name, where or made)
+        blocks.worst = Block(time, lifetime.type.name, _name_of(lifetime, stack), where or made)
     attributes: dict[str, Any] = {"whence.blocked.time": time / 1e9}
     if where is not None:
         attributes["code.file.path"] = where.file
@@ -142,6 +148,7 @@ def _blame(
         _carry(carrier, began, time, attributes)
     elif lifetime.type.transparent and not is_left_out(lifetime):
         step = _as_span(lifetime, state, began, now)
+        step.name = _name_of(lifetime, stack)
         _carry(step, began, time, attributes)
         finish_span(step, DONE, now)
 
@@ -169,7 +176,7 @@ def _carry(carrier: SpanLifetime, began: int, time: int, attributes: dict[str, A
 def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int, now: int) -> SpanLifetime:
     """One step of what becomes no span itself, as one that is about to end."""
     span = SpanLifetime.copy(lifetime)  # type: ignore[arg-type]
-    span.name, span.created, span.open, span.transparent = lifetime.name, began, False, False
+    span.created, span.open, span.transparent = began, False, False
     span.thread_id, span.execution_async_id = state.thread_id, lifetime.trigger_async_id
     span.run, span.ready, span.steps = now - began, 0, 1
     span.children = span.ended = 0

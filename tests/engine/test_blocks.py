@@ -199,10 +199,13 @@ def test_a_callback_without_open_ancestors_has_this_step_for_a_span(lives: Lives
     lives.end(parent, after=5)
     with lives.running(callback):
         began = lives.now
-        lives.wait(150)
+        lives.wait(110)
+        sample(lives)
+        lives.wait(40)
     out = lives.come_out()
     (step,) = [lifetime for lifetime in out if lifetime is not parent]
     assert (step.async_id, step.type, step.created) == (callback.async_id, HANDLE, began)
+    assert step.name == "a_step", "what the loop has called"
     assert step.ended - step.created == 150 * MS
     assert (step.run, step.steps) == (150 * MS, 1)
     assert len(told(step)) == 1

@@ -102,6 +102,7 @@ def test_who_never_began_to_look_sees_nothing() -> None:
 HOLDING = """
 import asyncio, ctypes, json, os, signal, subprocess, sys, time
 import whence
+from whence.engine.blocks import blocks
 from whence.engine.measures import blocked
 
 whence.attach(export=("none",))
@@ -124,7 +125,10 @@ async def main():
     {act}()
 
 asyncio.run(main())
-print(json.dumps({{"number": blocked.number, "seconds": blocked.time / 1e9}}))
+told = {{"number": blocked.number, "seconds": blocked.time / 1e9}}
+if blocks.worst is not None:
+    told["name"], told["line"] = blocks.worst.name, blocks.worst.site.line
+print(json.dumps(told))
 """
 
 
@@ -139,8 +143,11 @@ def test_a_process_that_was_stopped_did_not_block(launch: Launcher) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sleeps in the C library")
 def test_code_in_c_that_holds_the_lock_and_does_nothing_did(launch: Launcher) -> None:
+    """And it is known where: the watchdog comes as soon as it may."""
     launch.write("app.py", HOLDING.format(act="hold_the_lock"))
     finished = launch(launch.python, "app.py")
     assert finished.code == 0, finished.err
-    assert finished.json["number"] == 1
+    assert (finished.json["number"], finished.json["name"]) == (1, "main")
+    lines = HOLDING.splitlines()
+    assert "usleep" in lines[finished.json["line"] - 1]
     assert 1.5 <= finished.json["seconds"] < 5

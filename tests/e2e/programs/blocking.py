@@ -31,15 +31,20 @@ def flush() -> None:
     time.sleep(HELD)  # the log
 
 
-async def poll() -> None:
-    await asyncio.sleep(0.01)
+async def poll(over: asyncio.Future[None]) -> None:
+    for _ in range(10_000):
+        if over.done():
+            break
+        await asyncio.sleep(0.01)
 
 
 async def main() -> None:
     for work in (checkout, report):
-        pollers = [asyncio.create_task(poll()) for _ in range(3)]
+        over = asyncio.get_running_loop().create_future()
+        pollers = [asyncio.create_task(poll(over)) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.create_task(work())
+        over.set_result(None)
         await asyncio.gather(*pollers)
     asyncio.get_running_loop().call_soon(flush)
     await asyncio.sleep(0.001)
