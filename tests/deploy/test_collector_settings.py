@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from whence.engine import blocks
+
 ROOT = Path(__file__).parent.parent.parent
 FILES = ("collector.yaml", "balancer.yaml", "gateway.yaml")
 
@@ -197,6 +199,6 @@ def test_the_gateway_keeps_errors_blockers_and_what_they_delayed() -> None:
     policies = read("gateway.yaml")["processors"]["tail_sampling"]["policies"]
     kept = {policy["name"]: policy[policy["type"]] for policy in policies}
     assert kept["errors"]["status_codes"] == ["ERROR"]
-    assert kept["blocked"]["spanevent"] == ['spanevent.name == "whence.blocked"']
+    assert kept["blocked"]["spanevent"] == [f'spanevent.name == "{blocks.EVENT}"']
     assert kept["blocked"]["span"] == ['span.attributes["whence.delayed.by"] != nil']
     assert 0 < kept["some of the rest"]["sampling_percentage"] < 100
