@@ -1,4 +1,4 @@
-"""Nothing of what a program handles is exported: a program full of secrets, and all that it sent."""
+"""What a program handles stays with it: a program full of secrets, and all that it sent."""
 
 import re
 import sys
