@@ -52,6 +52,9 @@ async def main() -> None:
     await asyncio.create_task(ask_by_httpx(url))
     with trace.get_tracer("consult").start_as_current_span("work"):
         await asyncio.to_thread(note)
+    assert runner.server is not None
+    while runner.server.connections:
+        await asyncio.sleep(0)
     await runner.cleanup()
 
 
