@@ -11,6 +11,7 @@ Start-up path of every attached process: imports nothing heavy.
 
 import atexit
 import os
+import sys
 from _thread import interrupt_main
 from time import monotonic
 
@@ -28,6 +29,9 @@ hide from `standstill` when the process stood still."""
 _OFTEN, _SELDOM = 8, 40
 """Looks at one step: up to here all the same time apart, then each after twice the time, and up to
 here."""
+_AT_REST = 2
+"""Looks that find nothing before it sleeps: what wakes it may be an event of no loop, and those may
+come by the thousand."""
 _FOR_GOOD = 1e6
 _PATIENCE = 0.05
 """Seconds that stop() waits."""
@@ -36,14 +40,14 @@ _PATIENCE = 0.05
 class Watchdog:
     """Watches the loops of this process."""
 
-    __slots__ = ("_busy", "_looked_at", "_slow", "_waits_for_event", "_woken", "resident")
+    __slots__ = ("_busy", "_idle", "_looked_at", "_slow", "_waits_for_event", "_woken", "resident")
 
     def __init__(self, slow: int) -> None:
         """`slow` nanoseconds are too long."""
         self._slow = max(slow, _SHORTEST)
         self._woken = Signal()
         self._waits_for_event = False
-        self._busy = 0
+        self._busy = self._idle = 0
         self._looked_at: dict[int, tuple[int, int]] = {}
         """Thread -> when the step began at which it was looked, and how often."""
         self.resident = Resident("watching for blocked loops", self._work, self._woken.set)
@@ -53,23 +57,29 @@ class Watchdog:
         return Watchdog(self._slow)
 
     def _work(self) -> None:
-        resident = self.resident
-        resident.loading = True
-        try:
-            standstill.load()
-        finally:
-            resident.loading = False
         standstill.begin(clock())
-        while resident.order is None:
+        while self.resident.order is None:
+            self._load()
             self._woken.wait(self._look_round())
         standstill.rest()
+
+    def _load(self) -> None:
+        """In a process that has loops only."""
+        if not standstill.loaded and "asyncio" in sys.modules:
+            self.resident.loading = True
+            try:
+                standstill.load()
+            finally:
+                self.resident.loading = False
 
     def _look_round(self) -> float:
         """Look at every loop; seconds until the next time."""
         now = clock()
         standstill.look(now)
         due = self._look(now)
-        if due is None and self._is_idle():
+        self._idle = self._idle + 1 if due is None and not self._was_busy() else 0
+        if self._idle == _AT_REST:
+            self._idle = 0
             self._wait_for_event()
             # It may have come in between.
             due = self._look(now)
@@ -109,11 +119,10 @@ class Watchdog:
         """Nanoseconds that a step takes before it is looked at once more."""
         return self._slow * (times + 1 if times < _OFTEN else 1 << min(times, _SELDOM) - _OFTEN + 4)
 
-    def _is_idle(self) -> bool:
-        """Whether nothing has run since this was asked last."""
-        busy = sum(state.busy for state in list(threads.values()))
-        busy, self._busy = self._busy, busy
-        return busy == self._busy
+    def _was_busy(self) -> bool:
+        """Whether anything has run since this was asked last."""
+        before, self._busy = self._busy, sum(state.busy for state in list(threads.values()))
+        return self._busy != before
 
     def _wait_for_event(self) -> None:
         if not self._waits_for_event:

@@ -245,3 +245,4 @@ def restart_in_child() -> None:
     """After a fork: what blocked is the parent's to report."""
     blocks.worst = None
     blocked.number = blocked.time = 0
+    standstill.rest()

@@ -26,21 +26,24 @@ _IDLE = 100
 class Standstill:
     """When the process stood still, the last few times, in nanoseconds of the engine's clock."""
 
-    __slots__ = ("_activity", "_looked", "_measure", "_times")
+    __slots__ = ("_activity", "_looked", "_measure", "_times", "loaded")
 
     def __init__(self) -> None:
         self._measure: Callable[[], int] = process_time_ns
         self._times: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._looked = self._activity = 0
+        self.loaded = False
 
     def load(self) -> None:
         """Import what counts best.  In a thread of ours: the program may not have imported it."""
+        self.loaded = True
         try:
             from resource import RUSAGE_SELF, getrusage
         except ImportError:
             return  # Windows
         self._measure = lambda: getrusage(RUSAGE_SELF).ru_nvcsw
-        self._looked = 0
+        if self._looked:
+            self._activity = self._measure()
 
     def begin(self, now: int) -> None:
         """Look from now on; what was before does not count, for the process was idle."""

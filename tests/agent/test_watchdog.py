@@ -150,7 +150,7 @@ def test_it_sleeps_while_the_loop_does(run: Callable[..., Any]) -> None:
         be_seen()
         assert watchdog._watchdog is not None
         (thread,) = system_threads() - before
-        # Two looks after the last callback it is at rest; this one wakes it, and it rests again.
+        # Three looks after the last callback it is at rest; this one wakes it, and it rests again.
         await asyncio.sleep(0.5)
         start = switches(thread)
         await asyncio.sleep(1)
