@@ -61,7 +61,7 @@ def _describe(lifetime: Lifetime, function: Callable[..., Any]) -> None:
 def _function_in(call: Any) -> Any:
     """The program's function, of what a framework has made to call it."""
     while isinstance(call, partial):
-        given = _GIVEN.get(getattr(call.func, "__name__", ""))
+        given = _GIVEN.get(getattr(call.func, "__name__", ""), "")
         call = call.keywords.get(given, call.func)
     return call
 

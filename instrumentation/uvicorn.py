@@ -58,15 +58,15 @@ async def _serve(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
 
 async def _run_asgi(wrapped: Any, cycle: Any, args: Any, kwargs: Any) -> Any:
     """Of HTTP it is given the application; of a websocket it has it."""
-    has = getattr(cycle, "app", None)
-    given = args[0] if args else kwargs.get("app")
+    has: Any = getattr(cycle, "app", None)
+    given: Any = args[0] if args else kwargs.get("app")
     if has is None and given is None:
         return await wrapped(*args, **kwargs)
     try:
         return await serve(
             wrapped if given is not None else partial(_run_with, wrapped, cycle),
             has if given is None else given,
-            getattr(cycle, "scope", None),
+            getattr(cycle, "scope", {}),
             cycle,
             own_coroutine=wrapped.__qualname__,
             peaceful=getattr(sys.modules.get(_UTILS), "ClientDisconnected", ()),

@@ -40,9 +40,9 @@ async def _on_uvicorn(
 ) -> None:
     is_http = f"uvicorn {implementation}" in HTTP
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
-        http=implementation if is_http else "h11",  # type: ignore[arg-type]
-        ws="none" if is_http else implementation,  # type: ignore[arg-type]
+        application,
+        http=implementation if is_http else "h11",
+        ws="none" if is_http else implementation,
         log_config=None,
     )
     server = uvicorn.Server(config)
@@ -58,7 +58,7 @@ async def _on_hypercorn(
     config = hypercorn.config.Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = logging.getLogger("hypercorn.error")
-    await hypercorn.asyncio.serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await hypercorn.asyncio.serve(application, config, shutdown_trigger=stop.wait)
 
 
 class Customer:

@@ -9,10 +9,12 @@ NAMES = ("assam", "ceylon", "darjeeling")
 
 
 async def price(cache: Redis, name: str) -> int:
-    if await cache.get(name) is None:
+    known = await cache.get(name)
+    if known is None:
         await asyncio.sleep(0.002)
         await cache.set(name, len(name))
-    return int(await cache.get(name))
+        known = await cache.get(name)
+    return int(known or 0)
 
 
 async def stock(cache: Redis) -> list[bool]:

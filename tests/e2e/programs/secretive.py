@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,10 @@ async def keep(secret: str) -> int:
 def store(secret: str, *, where: str = "hush-default-argument") -> int:
     time.sleep(0.002)
     return len(secret + where)
+
+
+def ring(bell: asyncio.Event, secret: str) -> None:
+    bell.set()
 
 
 def lose(secret: str) -> None:
@@ -161,7 +165,7 @@ async def use_threads() -> None:
     loop = asyncio.get_running_loop()
     await asyncio.to_thread(store, "hush-job", where="hush-keyword")
     await loop.run_in_executor(None, partial(store, "hush-partial"))
-    await loop.run_in_executor(None, lambda secret="hush-lambda": store(secret))
+    await loop.run_in_executor(None, lambda: store("hush-lambda"))
     thread = threading.Thread(target=store, args=("hush-argument",), name="hush-thread")
     thread.start()
     thread.join()
@@ -171,7 +175,7 @@ async def wait_for_it() -> None:
     loop = asyncio.get_running_loop()
     rung = asyncio.Event()
     loop.call_later(0.002, partial(store, "hush-timer"))
-    loop.call_later(0.004, lambda secret: rung.set(), "hush-callback")
+    loop.call_later(0.004, ring, rung, "hush-callback")
     await rung.wait()
     _SECRET.set("hush-context")
     await keep(_SECRET.get())
@@ -182,11 +186,11 @@ async def block() -> None:
     time.sleep(0.2 if secret == "hush-local" else 0)  # noqa: ASYNC251
 
 
-WORK: tuple[Callable[[], Awaitable[Any]], ...] = (
+WORK: tuple[Callable[[], Coroutine[Any, Any, Any]], ...] = (
     *(serve_pages, serve_api, use_sockets, use_processes, use_threads, wait_for_it, block),
     partial(keep, "hush-argument"),
 )
-FAILING: tuple[Callable[[], Awaitable[Any]], ...] = (
+FAILING: tuple[Callable[[], Coroutine[Any, Any, Any]], ...] = (
     partial(fail, "hush-exception"),
     partial(asyncio.to_thread, lose, "hush-lost"),
 )
@@ -196,7 +200,7 @@ async def main() -> None:
     assert sys.argv[1] == "--password=hush-command-line"
     assert os.environ["TOKEN"] == "hush-environment"
     for work in (*WORK, *FAILING):
-        task = asyncio.create_task(work(), name="hush-task")  # type: ignore[arg-type]
+        task = asyncio.create_task(work(), name="hush-task")
         await asyncio.wait([task])
         assert (task.exception() is not None) == (work in FAILING), task
 
