@@ -17,7 +17,7 @@ import pytest
 import whence
 from loops import LOOPS, Loops
 from whence import create_hook, engine
-from whence.engine.execution import ThreadState, threads
+from whence.engine import execution
 
 ROUNDS = 10
 _SETTLING = 2
@@ -174,7 +174,7 @@ def live() -> Counter[str]:
     found: Counter[str] = Counter()
     for thing in gc.get_objects():
         kind = type(thing)
-        if kind is ThreadState and threads.get(thing.thread_id) is thing:
+        if kind is execution.ThreadState and execution.threads.get(thing.thread_id) is thing:
             # Of a thread that has ended it stays until the thread's id is used again.
             continue
         if str(kind.__module__).startswith("whence"):
