@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         def export(self, timeout: float | None) -> None:
             """Read and send, within `timeout` seconds if there is one; raises ExportError.
 
-            An ExportError or CannotExport without a text is told to nobody."""
+            An ExportError or CannotExport without a text is told to nobody.  A method `check` of
+            the same kind sends no metrics; `whence doctor` calls it."""
 
         def stop(self, timeout: float) -> None:
             """Let go of everything, within `timeout` seconds."""
@@ -51,11 +52,9 @@ _LONGEST_PAUSE = 60.0
 class MetricsDestination:
     """Where metrics go, and whether it is up."""
 
-    def __init__(
-        self, name: str, load_exporter: "Callable[[str], MetricsExporter] | None" = None
-    ) -> None:
+    def __init__(self, name: str, load: "Callable[[str], MetricsExporter] | None" = None) -> None:
         self.name = name
-        self._load = load_exporter or _load_exporter
+        self._load = load or load_exporter
         self._exporter: MetricsExporter | None = None
         self._failures = 0
         self._retry_at = 0.0
@@ -126,7 +125,8 @@ class MetricsDestination:
             warn(problem)
 
 
-def _load_exporter(name: str) -> "MetricsExporter":
+def load_exporter(name: str) -> "MetricsExporter":
+    """Make an exporter by its name.  Imports what it needs: for the metrics thread alone."""
     exporter: MetricsExporter
     exporter = load(EXPORTERS[name])() if name in EXPORTERS else load(FOREIGN)(name)
     return exporter

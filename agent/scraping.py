@@ -61,6 +61,11 @@ def port_of(settings: "Settings", environ: "Mapping[str, str]") -> int | None:
     return DEFAULT_PORT
 
 
+def host_of(environ: "Mapping[str, str]") -> str:
+    """The name or address to listen on."""
+    return environ.get(HOST_VARIABLE, "").strip() or DEFAULT_HOST
+
+
 class Scraping:
     """Serves the metrics of this process."""
 
@@ -106,7 +111,7 @@ class Scraping:
         self.resident.loading = True
         try:
             self._before_loading()
-            host = os.environ.get(HOST_VARIABLE, "").strip() or DEFAULT_HOST
+            host = host_of(os.environ)
             self._endpoint = load(ENDPOINT)(self._settings, host, self._port)
         except CannotExport as error:
             self.resident.order = STOPPED

@@ -24,6 +24,9 @@ from .spans import span_maker
 
 _TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _PREFERENCES = ("cumulative", "delta", "lowmemory")
+_FILES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+_NOTHING = {HTTP_JSON: b'{"resourceMetrics":[]}'}
+"""The request without metrics; in protobuf it is no bytes."""
 
 
 class OtlpMetrics:
@@ -35,12 +38,14 @@ class OtlpMetrics:
         """Read the settings and the OTEL_* variables.  Raises CannotExport."""
         self._otlp = OtlpSettings(settings, os.environ, METRICS)
         self.label = f"the OTLP receiver at {self._otlp.shown}"
-        self._transport: Transport = transport_for(self._otlp)
+        self._spans_tell = "otlp" in settings.export and not _has_own("ENDPOINT")
+        try:
+            self._transport: Transport = transport_for(self._otlp)
+        except CannotExport as error:
+            told = self._spans_tell and not _has_own(*_FILES)
+            raise CannotExport("" if told else str(error)) from None
         maker = span_maker(settings)
         self._reader = MetricsReader(maker.resource_now, delta=_wants_delta())
-        self._spans_tell = "otlp" in settings.export and not any(
-            os.environ.get(signal.variable_of("ENDPOINT")) for signal in (TRACES, METRICS)
-        )
         self._rejections_told = False
 
     def export(self, timeout: float | None) -> None:
@@ -61,6 +66,15 @@ class OtlpMetrics:
             self._look_at(self._transport.send(data, left))
         except SendError as error:
             raise self._failure(error) from error
+
+    def check(self, timeout: float) -> None:
+        """Ask the receiver, with a request that holds no metrics.  Raises ExportError."""
+        try:
+            self._transport.send(_NOTHING.get(self._otlp.protocol, b""), timeout)
+        except SendError as error:
+            if error.no_service:
+                raise ExportError(f"{self.label} takes no metrics ({error})") from error
+            raise ExportError(explain(error, self._otlp)) from error
 
     def stop(self, timeout: float) -> None:
         """End the connection."""
@@ -96,6 +110,13 @@ class OtlpMetrics:
                 f"{self.label} rejected {partial.rejected_data_points} data points of metrics "
                 f"({partial.error_message})"
             )
+
+
+def _has_own(*names: str) -> bool:
+    """Whether spans and metrics differ in this: what is wrong with the one may not be with the
+    other."""
+    signals = (TRACES, METRICS)
+    return any(os.environ.get(signal.variable_of(name)) for signal in signals for name in names)
 
 
 def _wants_delta() -> bool:

@@ -1,5 +1,6 @@
 """What the attached process said of itself, judged."""
 
+from . import inside_metrics
 from .findings import ERROR, NOTE, WARNING, Finding
 from .inside import BROKEN, FAILS, UNUSABLE
 from .versions import is_tested, range_of
@@ -21,7 +22,19 @@ def check_inside(inside: "dict[str, Any]", said: list[str]) -> "Iterator[Finding
             yield Finding(WARNING, exporter["why"])
         elif exporter["state"] == UNUSABLE:
             yield Finding(ERROR, exporter["why"])
+    yield from _check_metrics(inside)
     yield from _check_words(inside, said)
+
+
+def _check_metrics(inside: "dict[str, Any]") -> "Iterator[Finding]":
+    down = {row["label"] for row in inside["exporters"] if row["state"] == FAILS}
+    for row in inside["metrics"]:
+        if row["state"] == inside_metrics.UNUSABLE:
+            if row["why"]:  # else the exporter of spans says it
+                yield Finding(ERROR, row["why"])
+        elif row["state"] == inside_metrics.FAILS and row["label"] not in down:
+            remedy = "OTEL_METRICS_EXPORTER=none if that is meant"
+            yield Finding(NOTE, row["why"], "", remedy)
 
 
 def _check_instrumentations(rows: "list[dict[str, Any]]") -> "Iterator[Finding]":

@@ -15,6 +15,7 @@ from ..attaching import settings
 from ..config import Settings
 from ..exporting import CannotExport, ExportError, load_exporter
 from ..hooks import create_hook
+from .inside_metrics import look_at_metrics
 
 CHECK_TIMEOUT = 1.0
 """Seconds that a destination has to answer."""
@@ -48,6 +49,7 @@ def look_inside() -> dict[str, Any]:
         "loops": [_try_loop(*loop) for loop in _loops(asyncio)],
         "instrumentations": [_instrumentation(row, libraries) for row in instrumenting.states()],
         "exporters": [_exporter(name, chosen) for name in chosen.export if name != "none"],
+        "metrics": look_at_metrics(chosen),
     }
 
 

@@ -27,9 +27,12 @@ _COLOURS = {
     "warning": "33",
     "broken": "33",
     "takes no spans": "33",
+    "takes no metrics": "33",
     "in": "32",
     "attaches": "32",
     "takes spans": "32",
+    "takes metrics": "32",
+    "can listen": "32",
     "seen": "32",
 }
 """Cell -> SGR code, of those that are a state."""
@@ -53,7 +56,8 @@ def _sections(report: "Report", places: bool) -> "Iterator[tuple[str, Iterable[R
     yield "engine and loops", _engine_and_loops(report)
     yield "instrumentations", _instrumentations(report, places)
     yield "cannot be seen", _impossible(report)
-    yield "exporters", _exporters(report)
+    yield "exporters", _exporters(report["exporters"])
+    yield "metrics", _exporters(report["metrics"])
 
 
 def _interpreter(report: "Report") -> "Iterator[Row]":
@@ -117,8 +121,8 @@ def _impossible(report: "Report") -> "Iterator[Row]":
         yield from ((row["library"], f"{what}: {why}") for what, why in row["impossible"].items())
 
 
-def _exporters(report: "Report") -> "Iterator[Row]":
-    for row in report["exporters"]:
+def _exporters(rows: "Sequence[dict[str, Any]]") -> "Iterator[Row]":
+    for row in rows:
         yield row["name"], row["state"], row["label"]
 
 

@@ -61,6 +61,7 @@ def _examine(
         "loops": [],
         "instrumentations": [],
         "exporters": [],
+        "metrics": [],
     }
     try:
         run = ask(python, as_run(environ, read), everything=True)

@@ -36,6 +36,7 @@ KEYS = {
     "loops",
     "instrumentations",
     "exporters",
+    "metrics",
     "findings",
 }
 
@@ -168,8 +169,9 @@ class TestText:
             "instrumentations",
             "cannot be seen",
             "exporters",
+            "metrics",
         ]
-        assert titles[-1] == "1 error, 2 warnings, 1 note"
+        assert titles[-1] == "1 error, 2 warnings"
         rows = [line.split() for line in lines]
         assert ["slow", "5", "WHENCE_SLOW"] in rows
         assert ["callbacks", "in", "asyncio", "6", "patched"] in rows or os.name == "nt"
@@ -362,6 +364,58 @@ class TestExporters:
         (line,) = report.lines("error")
         assert line.startswith("OTEL_EXPORTER_OTLP_CERTIFICATE")
         assert report.row("exporters", "otlp")["state"] == "unusable"
+
+
+class TestMetrics:
+    """Whether anybody takes the metrics, or may come for them."""
+
+    @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+    def test_a_receiver_is_asked_and_gets_none(
+        self, protocol: str, launch: Launcher, receiver: HttpReceiver
+    ) -> None:
+        over_grpc = GrpcReceiver()
+        url = over_grpc.url if protocol == "grpc" else receiver.url
+        try:
+            report = Report(launch, "--protocol", protocol, "--endpoint", url)
+        finally:
+            over_grpc.close()
+        assert (report.code, report["findings"]) == (0, [])
+        assert report["metrics"] == [
+            {
+                "name": "otlp",
+                "label": f"the OTLP receiver at {url}",
+                "state": "takes metrics",
+                "why": "",
+            }
+        ]
+        asked = receiver.received.metrics + over_grpc.received.metrics
+        assert [request.ByteSize() for request in asked] == [0]
+
+    def test_one_that_takes_spans_alone_is_a_note(
+        self, launch: Launcher, receiver: HttpReceiver
+    ) -> None:
+        receiver.metrics_status = 404
+        report = Report(launch, "--endpoint", receiver.url)
+        assert report.code == 0
+        assert report.lines("note") == [
+            f"the OTLP receiver at {receiver.url} takes no metrics (404 Not Found); "
+            "OTEL_METRICS_EXPORTER=none if that is meant"
+        ]
+
+    def test_a_port_is_tried_and_left(self, launch: Launcher) -> None:
+        port = free_port()
+        report = Report(launch, "--export", "none", "--metrics-port", str(port))
+        assert (report.code, report["findings"]) == (0, [])
+        (row,) = report["metrics"]
+        assert (row["name"], row["state"]) == ("prometheus", "can listen")
+        assert row["label"] == f"http://localhost:{port}/metrics"
+
+    def test_a_host_that_is_none_is_an_error(self, launch: Launcher) -> None:
+        environ = {"OTEL_EXPORTER_PROMETHEUS_HOST": "no.such.host.invalid"}
+        report = Report(launch, "--export", "none", "--metrics-port", "0", **environ)
+        assert report.code == 1
+        (line,) = report.lines("error")
+        assert line.startswith("no metrics are served: any port of no.such.host.invalid cannot be")
 
 
 class TestLibraries:

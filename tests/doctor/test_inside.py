@@ -19,7 +19,8 @@ def test_a_slower_way_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) 
 
 
 def engine_only(engine: dict[str, object]) -> dict[str, object]:
-    return {"engine": engine, "loops": [], "instrumentations": [], "exporters": []}
+    lists = ("loops", "instrumentations", "exporters", "metrics")
+    return {"engine": engine, **{name: [] for name in lists}}
 
 
 def test_the_agents_own_lines_are_warnings_and_others_lines_are_nobodys() -> None:

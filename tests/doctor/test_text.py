@@ -19,6 +19,7 @@ def report(**parts: Any) -> dict[str, Any]:
         "loops": [],
         "instrumentations": [],
         "exporters": [],
+        "metrics": [],
         "findings": [],
     }
     return empty | parts

@@ -167,6 +167,19 @@ def test_where_spans_go_too_nobody_is_there_and_they_say_so() -> None:
     assert str(raised.value) == ""
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_a_certificate_that_is_none_is_told_by_the_spans_unless_it_is_ours(
+    own: bool, monkeypatch: Patch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "no_such.pem")
+    if own:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "nor_such.pem")
+    with pytest.raises(CannotExport) as raised:
+        started(endpoint="https://127.0.0.1:1")
+    assert ("no metrics are sent" in str(raised.value)) == own
+    assert bool(str(raised.value)) == own
+
+
 def test_a_receiver_of_metrics_alone_that_is_none_is_told(monkeypatch: Patch) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f"{url}/v1/metrics")
