@@ -117,7 +117,8 @@ _identities: dict[int, Identities] = {}
 
 def identities() -> Identities:
     """Those of this process: who asks for the same span gets the same ids."""
-    return _identities.setdefault(os.getpid(), Identities())
+    pid = os.getpid()
+    return _identities.get(pid) or _identities.setdefault(pid, Identities())
 
 
 def _new_identity(place: Trace, provider: Provider) -> TraceIdentity:

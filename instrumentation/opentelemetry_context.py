@@ -92,6 +92,7 @@ class ResourceSpan(NonRecordingSpan):
         self.lifetime = lifetime
         self.covered = covered
         self._known: tuple[object, SpanContext] | None = None
+        """Its place, and its ids there."""
 
     def get_span_context(self) -> SpanContext:
         """Its ids; from now on it has them, and will be exported."""
@@ -205,19 +206,21 @@ class SplicingContext(_RuntimeContext):
     def get_current(self) -> Context:
         """The current context, with our span in it if the program made none current here."""
         base = self._read()
-        executing = local.state.current
+        executing: Any = local.state.current
         if type(base) is Attached:
             if base.owner == executing.async_id and not deciding:
                 return base.original
-        elif not executing.created:
-            return base
-        original = base.original if type(base) is Attached else base
+            original = base.original
+        else:
+            if not executing.created:
+                return base
+            original = base
         if self._stopped:
             return original
         try:
             if deciding and get_ident() in deciding:
                 return _without_ours(original)
-            if _is_attached_in(base, executing):
+            if executing.transparent and _is_attached_in(base, executing):
                 return original
             return self._spliced(original, executing)
         except Exception:
@@ -251,9 +254,11 @@ class SplicingContext(_RuntimeContext):
         return noted
 
     def _spliced(self, original: Context, executing: Lifetime) -> Context:
-        shown = _shown_in(executing)
-        if shown is None:
-            return original
+        shown = executing if type(executing) is SpanLifetime else None
+        if shown is None or shown.transparent or shown.type.container:
+            shown = _shown_in(executing)
+            if shown is None:
+                return original
         known = getattr(shown, "spliced", None)
         if known and known[0] is original:
             context: Context = known[1]
