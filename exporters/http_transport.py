@@ -9,13 +9,14 @@ import zlib
 from base64 import b64encode
 from email.utils import parsedate_to_datetime
 from gzip import compress
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
+from http.client import HTTPResponse, RemoteDisconnected
 from time import monotonic, time
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from whence.exporting import CannotExport
 from whence.version import VERSION
 
+from .http_connection import PlainConnection, SecureConnection, left
 from .otlp_settings import OtlpSettings
 from .sending import SendError, reason_of
 
@@ -65,7 +66,7 @@ class HttpTransport:
             self._target = url._replace(netloc=host, fragment="").geturl()
             if self._proxy.username:
                 self._headers["Proxy-Authorization"] = _basic(self._proxy)
-        self._connection: HTTPConnection | None = None
+        self._connection: PlainConnection | SecureConnection | None = None
         # Imported when a name is first looked up; then a fork may come between.
         import encodings.idna  # noqa: F401
 
@@ -100,13 +101,12 @@ class HttpTransport:
     def _post(self, data: bytes, deadline: float) -> bytes:
         connection, kept = self._connection, self._connection is not None
         if connection is None:
-            connection = self._new_connection(_left(deadline))
+            connection = self._new_connection(left(deadline))
             connection.connect()
         assert connection.sock is not None
         try:
-            connection.sock.settimeout(_left(deadline))
-            connection.request("POST", self._target, data, self._headers)
-            connection.sock.settimeout(_left(deadline))
+            connection.post(self._target, data, self._headers, deadline)
+            connection.sock.settimeout(left(deadline))
             response = connection.getresponse()
             body = response.read(_MOST_OF_ANSWER)
         except BaseException:
@@ -139,13 +139,13 @@ class HttpTransport:
             no_service=response.status in _NO_SERVICE,
         )
 
-    def _new_connection(self, timeout: float) -> HTTPConnection:
+    def _new_connection(self, timeout: float) -> PlainConnection | SecureConnection:
         url, proxy = self._url, self._proxy
         near = proxy or url
         assert near.hostname is not None
         if self._tls is None:
-            return HTTPConnection(near.hostname, near.port, timeout=timeout)
-        made = HTTPSConnection(near.hostname, near.port, timeout=timeout, context=self._tls)
+            return PlainConnection(near.hostname, near.port, timeout=timeout)
+        made = SecureConnection(near.hostname, near.port, timeout=timeout, context=self._tls)
         if proxy is not None:
             assert url.hostname is not None
             headers = {"Proxy-Authorization": _basic(proxy)} if proxy.username else {}
@@ -161,13 +161,6 @@ def seconds_of(retry_after: str) -> float | None:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
     except (ValueError, OverflowError):
         return None
-
-
-def _left(deadline: float) -> float:
-    left = deadline - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 def _basic(url: SplitResult) -> str:

@@ -20,7 +20,7 @@ from .otlp_waiting import Parcel, Waiting
 from .sending import SendError, explain
 from .spans import Span, SpanMaker, span_maker
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 2 << 20
 """Of a request, or so.  Collectors take 4 MiB over gRPC by default."""
 _SPANS_IN_JSON = 1000
 _NO_SPANS = {HTTP_JSON: b'{"resourceSpans":[]}'}
