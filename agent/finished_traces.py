@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from .engine import OPEN, Site, SpanLifetime, site
+from .engine import OPEN, Site, SpanLifetime, TraceIdentity, site
 from .engine.places import Span as Place
 from .naming import span_name
 
@@ -112,9 +112,11 @@ class Span:
 class Trace:
     """What a root triggered, and what that triggered, and so on."""
 
-    __slots__ = ("is_complete", "root", "spans")
+    __slots__ = ("is_complete", "root", "spans", "trace_id")
 
-    def __init__(self, root: Span, spans: list[Span], is_complete: bool) -> None:
+    def __init__(
+        self, root: Span, spans: list[Span], is_complete: bool, trace_id: str | None
+    ) -> None:
         self.root = root
         """What all of it goes back to."""
         self.spans = spans
@@ -122,6 +124,8 @@ class Trace:
         self.is_complete = is_complete
         """False if something in it was still open, at the end of the process or after a segment's
         length, or if a part is missing: what comes late is a trace without its root."""
+        self.trace_id = trace_id
+        """Under which it is exported, as hexadecimal digits; None if it is not."""
 
     @property
     def start(self) -> float:
@@ -167,7 +171,12 @@ def trace_of(records: Sequence[SpanLifetime], has_all: bool) -> Trace:
         by_id[span.async_id] = span
     spans = [span for span, _ in made]
     ended = all(span.outcome != OPEN for span in spans)
-    return Trace(root or spans[0], spans, has_all and root is not None and ended)
+    return Trace(
+        root or spans[0],
+        spans,
+        has_all and root is not None and ended,
+        _trace_id(made[0][1].trace.identity),
+    )
 
 
 def _span_of(record: SpanLifetime, epoch: int) -> Span:
@@ -196,6 +205,10 @@ def _span_of(record: SpanLifetime, epoch: int) -> Span:
         Event(name, (epoch + when) / 1e9, dict(about)) for name, when, about in record.events or ()
     ]
     return span
+
+
+def _trace_id(identity: TraceIdentity | None) -> str | None:
+    return None if identity is None or not identity.sampled else f"{identity.trace_id:032x}"
 
 
 def _counted(record: SpanLifetime) -> dict[str, tuple[int, float]]:

@@ -165,8 +165,9 @@ def on_trace(callback: Callable[[Trace], object]) -> TraceListener:
     goes on then is another trace.  At the end of the process all traces are given as they are.
 
     The callback runs in a thread of whence's, one call after the other, a moment after the trace
-    has finished.  What it does itself is in no trace.  If it raises, that is printed once, and it
-    goes on being called.  For one that is too slow, traces are dropped and counted
+    has finished.  Threads and jobs that it starts are in no trace; what it has an event loop do is,
+    like anything else, and so it may be called for that as well.  If it raises, that is printed
+    once, and it goes on being called.  For one that is too slow, traces are dropped and counted
     (`TraceListener.dropped`).
 
     Works with the agent attached, whatever that exports (`--export none` too), and without: then

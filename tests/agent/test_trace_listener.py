@@ -1,10 +1,12 @@
 """on_trace(): which traces are given, when, where, and what a callback cannot break."""
 
 import asyncio
+import contextvars
 import os
 import threading
 import time
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,7 @@ def test_it_is_given_what_is_not_exported(heard: Heard) -> None:
     with on_trace(heard):
         run("a")
     assert heard.names == [["task work", "task a"]]
+    assert heard.traces[0].trace_id is None
     assert whence.attached()
     assert engine.recorder.on
     assert pipeline.counts().sent == 0
@@ -168,7 +171,9 @@ def test_beside_an_exporter_both_are_given_all(
         run("a")
     whence.detach()
     assert heard.names == [["task work", "task a"]]
-    assert '"task a"' in (tmp_path / "spans.jsonl").read_text()
+    exported = (tmp_path / "spans.jsonl").read_text()
+    assert '"task a"' in exported
+    assert f'"traceId":"{heard.traces[0].trace_id}"' in exported
 
 
 def test_an_agent_that_comes_later_exports_what_comes_later(heard: Heard, tmp_path: Path) -> None:
@@ -244,19 +249,43 @@ def test_it_is_called_in_one_thread_at_a_time_that_nobody_sees(heard: Heard) -> 
     assert seen == threads
 
 
-def test_what_a_callback_does_is_in_no_trace(heard: Heard) -> None:
+def test_threads_and_jobs_that_a_callback_starts_are_in_no_trace(heard: Heard) -> None:
+    worked = threading.Event()
+
     def work_too(trace: Trace) -> None:
         heard(trace)
-        thread = threading.Thread(target=run, args=("of the callback",))
+        thread = threading.Thread(target=time.sleep, args=(0.002,))
         thread.start()
         thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(time.sleep, 0.002).result()
+        worked.set()
 
-    with on_trace(work_too) as listener:
+    with on_trace(work_too):
         run("a")
-        heard.wait_for(1)
-        pipeline.flush(5)
+        assert worked.wait(20)
     assert heard.names == [["task work", "task a"]]
-    assert listener.dropped == 0
+
+
+def test_what_a_callback_has_a_loop_do_is_traced_like_anything_else(heard: Heard) -> None:
+    async def main() -> None:
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(trace: Trace) -> None:
+            heard(trace)
+            if len(heard.traces) == 1:
+                asyncio.run_coroutine_threadsafe(work("b"), loop)
+            else:
+                loop.call_soon_threadsafe(told.set)
+
+        with on_trace(tell):
+            task = loop.create_task(work("a"), context=contextvars.Context())
+            await asyncio.wait_for(told.wait(), 20)
+            await task
+
+    whence.attach(export="none", exclude="name:*main")
+    asyncio.run(main())
+    assert heard.names == [["task work", "task a"], ["task work", "task b"]]
 
 
 # What it cannot break
