@@ -18,11 +18,11 @@ All of this runs in the thread of the loop, once the step is over; but for what 
 
 from typing import Any, NamedTuple
 
-from ..naming import span_name
+from .delays import delayed_by
 from .execution import ThreadState
 from .giving_way import come_back
 from .histograms import LONG
-from .lifetimes import DONE, Lifetime, RecordedLifetime, SpanLifetime
+from .lifetimes import DONE, RecordedLifetime, SpanLifetime
 from .measures import blocked
 from .parents import adopt
 from .recorder import finish_span, recorder
@@ -30,15 +30,10 @@ from .selected import is_left_out
 from .sites import Site, site
 from .stacks import Sample, Stack
 from .standstill import standstill
-from .waiting import Waiting
 
 EVENT = "whence.blocked"
 MAX_EVENTS = 64
 """Of a lifetime; more are only counted."""
-MAX_DELAYED = 20
-"""Delayed resources that an event names."""
-LEAST_DELAY = 1_000_000
-"""Nanoseconds from which on a resource was delayed."""
 
 
 class Block(NamedTuple):
@@ -139,7 +134,7 @@ def _blame(
         attributes["code.function.name"] = where.function
     if stack is not None:
         attributes["code.stacktrace"] = str(stack)
-    attributes |= _delayed(lifetime, began, now)
+    attributes |= delayed_by(lifetime, began, now)
     carrier = _carrier(lifetime)
     if carrier is not None:
         if carrier is not lifetime:
@@ -183,62 +178,6 @@ def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int, now: in
     span.attributes = span.events = span.segments = span.span = span.fate = None
     adopt(span, lifetime, lifetime)
     return span
-
-
-def _delayed(blocker: RecordedLifetime, began: int, now: int) -> dict[str, Any]:
-    """What waited for its turn meanwhile, as attributes of the blocker's event; and the blocker as
-    attributes of theirs."""
-    try:
-        waiting = Waiting(now)
-    except Exception:
-        return {}  # a loop of another's making, which keeps anything anywhere
-    delayed = [
-        (lifetime, time)
-        for lifetime in map(_innermost, waiting.lifetimes)
-        if (time := now - max(began, lifetime.scheduled)) >= LEAST_DELAY
-        and not _executes(lifetime)
-        and lifetime is not blocker
-    ]
-    if not delayed:
-        return {}
-    delayed.sort(key=lambda one: -one[1])
-    named: list[tuple[SpanLifetime, int]] = []
-    for lifetime, time in delayed:
-        if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
-            _note_delay(lifetime, blocker, time / 1e9)
-            if len(named) < MAX_DELAYED:
-                named.append((lifetime, time))
-    return {
-        "whence.delayed.number": len(delayed) + waiting.more,
-        "whence.delayed.ids": [lifetime.async_id for lifetime, _ in named],
-        "whence.delayed.names": [span_name(one.type.name, one.name) for one, _ in named],
-        "whence.delayed.times": [time / 1e9 for _, time in named],
-    }
-
-
-def _innermost(lifetime: RecordedLifetime) -> RecordedLifetime:
-    """What the step of a task is really of: the request that it serves."""
-    scope = getattr(lifetime, "scope", None)
-    if scope is None or not isinstance(scope.lifetime, RecordedLifetime):
-        return lifetime
-    served: RecordedLifetime = scope.lifetime
-    served.scheduled = lifetime.scheduled
-    return served
-
-
-def _executes(lifetime: Lifetime) -> bool:
-    return getattr(lifetime, "resource", None) is not None
-
-
-def _note_delay(lifetime: SpanLifetime, blocker: Lifetime, seconds: float) -> None:
-    """It says by whom it was delayed most."""
-    known = lifetime.attributes or {}
-    if known.get("whence.delayed.time", 0.0) < seconds:
-        lifetime.attributes = {
-            **known,
-            "whence.delayed.by": blocker.async_id,
-            "whence.delayed.time": seconds,
-        }
 
 
 def restart_in_child() -> None:

@@ -75,6 +75,8 @@ def test_each_blocker_is_told_with_its_line_and_whom_it_delayed(traced: Tracing,
         assert len(pollers) == 3
         for span in pollers:
             assert span.attributes["whence.delayed.by"] == blocker.async_id
+            assert span.attributes["whence.delayed.blocker"] == name
+            assert span.attributes["whence.delayed.blocker"] == blocker.name
             assert 0.1 < span.attributes["whence.delayed.time"] <= block["whence.blocked.time"]
 
 

@@ -17,7 +17,7 @@ from whence.engine import (
     recorder,
     ring,
 )
-from whence.engine.blocks import EVENT, MAX_DELAYED, MAX_EVENTS, blocks, restart_in_child
+from whence.engine.blocks import EVENT, MAX_EVENTS, blocks, restart_in_child
 from whence.engine.lifetimes import KEPT
 from whence.engine.measures import blocked
 from whence.engine.resource_types import (
@@ -26,7 +26,6 @@ from whence.engine.resource_types import (
     READER,
     REQUEST,
     TASK,
-    TRANSPORT,
     type_named,
 )
 from whence.engine.sites import Site
@@ -311,134 +310,6 @@ def test_who_is_stopped_in_a_debugger_blocks_nothing(lives: Lives, debugger: str
         sample(lives, debugger)
         lives.wait(60_000)
     assert (one.events, blocks.worst, blocked.number, one.run) == (None, None, 0, 0)
-
-
-def test_a_protocol_that_a_loop_in_c_calls_is_timed_as_a_turn_of_it(lives: Lives) -> None:
-    one = lives.begin(row=TRANSPORT)
-    state = local.state
-    busy, turns = state.busy, TRANSPORT.turns.run()
-    with lives.running(one):
-        assert state.entered == lives.now
-        lives.wait(3)
-    assert state.entered == 0
-    assert state.busy - busy == 3 * MS
-    run = TRANSPORT.turns.run() - turns
-    assert (run.count, run.buckets()) == (1, [(2**22 / 1e9, 1)])
-
-
-def test_a_protocol_inside_of_a_reader_is_timed_with_it(lives: Lives) -> None:
-    reader, connection = lives.record(None, READER), lives.begin(row=TRANSPORT)
-    turns = TRANSPORT.turns.run().count
-    with lives.running(reader), lives.running(connection):
-        lives.wait(200)
-    assert TRANSPORT.turns.run().count == turns + 1, "one turn of the loop"
-    assert len(told(connection)) == 1
-    assert blocked.number == 1
-
-
-def test_the_time_in_a_queue_is_that_from_submission_to_a_worker(lives: Lives) -> None:
-    assert EXECUTOR_JOB.queue is not None
-    before = EXECUTOR_JOB.queue.snapshot()
-    job = lives.begin(row=EXECUTOR_JOB)
-    lives.wait(12)
-    with lives.running(job):
-        lives.wait(500)
-    queued = EXECUTOR_JOB.queue.snapshot() - before
-    assert (queued.count, queued.sum) == (1, pytest.approx(0.012))
-
-
-class TestDelayed:
-    """Who was late because of it."""
-
-    @pytest.fixture(autouse=True)
-    def queue(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-        """What waits for its turn when the step ends."""
-
-        class Waiting:
-            def __init__(self, now: int) -> None:
-                self.lifetimes = [one for one in queue if one.scheduled < now]
-                self.more = more
-
-        queue: list[Any] = []
-        more = 0
-        monkeypatch.setattr("whence.engine.blocks.Waiting", Waiting)
-        return queue
-
-    def test_it_is_named_with_how_much_of_its_wait_was_this_ones(
-        self, lives: Lives, queue: list[Any]
-    ) -> None:
-        early, blocker = lives.begin("early"), lives.begin("blocker")
-        lives.wait(40)
-        with lives.running(blocker):
-            lives.wait(50)
-            late = lives.begin("late")
-            queue += [late, early]
-            lives.wait(150)
-        (event,) = told(blocker)
-        assert event["whence.delayed.number"] == 2
-        assert event["whence.delayed.ids"] == [early.async_id, late.async_id]
-        assert event["whence.delayed.names"] == ["task early", "task late"]
-        assert event["whence.delayed.times"] == [0.2, 0.15]
-        assert early.attributes == {
-            "whence.delayed.by": blocker.async_id,
-            "whence.delayed.time": 0.2,
-        }
-
-    def test_who_was_late_twice_says_by_whom_it_was_most(
-        self, lives: Lives, queue: list[Any]
-    ) -> None:
-        blockers = [lives.begin(), lives.begin(), lives.begin()]
-        one = lives.begin()
-        queue.append(one)
-        for blocker, ms in zip(blockers, (110, 300, 120), strict=True):
-            with lives.running(blocker):
-                lives.wait(ms)
-        assert one.attributes is not None
-        assert one.attributes["whence.delayed.by"] == blockers[1].async_id
-        assert one.attributes["whence.delayed.time"] == 0.3
-
-    def test_what_else_it_says_is_kept(self, lives: Lives, queue: list[Any]) -> None:
-        one, blocker = lives.begin(), lives.begin()
-        one.attributes = {"own": 1}
-        before = one.attributes
-        queue.append(one)
-        with lives.running(blocker):
-            lives.wait(200)
-        assert one.attributes is not None
-        assert one.attributes["own"] == 1
-        assert before == {"own": 1}, "the sender thread may be reading it"
-
-    def test_few_are_named_and_all_are_counted(self, lives: Lives, queue: list[Any]) -> None:
-        queue += [lives.begin() for _ in range(50)]
-        queue += [lives.record(None, HANDLE) for _ in range(50)]
-        blocker = lives.begin()
-        with lives.running(blocker):
-            lives.wait(200)
-        (event,) = told(blocker)
-        assert event["whence.delayed.number"] == 100
-        assert len(event["whence.delayed.ids"]) == len(event["whence.delayed.names"]) == MAX_DELAYED
-        assert len(event["whence.delayed.times"]) == MAX_DELAYED
-
-    def test_it_does_not_delay_itself_nor_what_it_runs_in(
-        self, lives: Lives, queue: list[Any]
-    ) -> None:
-        task = lives.begin()
-        request = lives.begin(by=task, row=REQUEST)
-        queue += [task, request]
-        with lives.running(task), lives.running(request):
-            lives.wait(200)
-        assert "whence.delayed.number" not in told(request)[0]
-        assert task.attributes is None
-
-    def test_what_waited_for_less_than_a_millisecond_was_not_late(
-        self, lives: Lives, queue: list[Any]
-    ) -> None:
-        blocker = lives.begin()
-        with lives.running(blocker):
-            lives.wait(200)
-            queue.append(lives.begin())
-            lives.wait(0.9)
-        assert "whence.delayed.number" not in told(blocker)[0]
 
 
 def test_the_record_of_a_segment_keeps_the_events_of_its_time(lives: Lives) -> None:
