@@ -18,10 +18,10 @@ from types import CodeType
 from typing import Any
 
 from whence.engine import Span as Place
-from whence.engine import SpanLifetime, Trace
+from whence.engine import SpanLifetime, Trace, TraceIdentity
 
 from . import protobuf_wire as wire
-from .identity import ID_LOW_BITS, ID_LOW_MASK, SEGMENT_SHIFT, TraceIdentity
+from .identity import ID_LOW_BITS, ID_LOW_MASK, SEGMENT_SHIFT
 from .kinds import KIND, kind_of
 from .otlp_fields import flags
 from .otlp_protobuf import KINDS, NO_STATUS, Run, SpanEncoder
