@@ -1,7 +1,6 @@
 """on_trace(): which traces are given, when, where, and what a callback cannot break."""
 
 import asyncio
-import contextvars
 import os
 import threading
 import time
@@ -279,8 +278,9 @@ def test_what_a_callback_has_a_loop_do_is_traced_like_anything_else(heard: Heard
                 loop.call_soon_threadsafe(told.set)
 
         with on_trace(tell):
-            task = loop.create_task(work("a"), context=contextvars.Context())
-            await asyncio.wait_for(told.wait(), 20)
+            task = loop.create_task(work("a"))
+            async with asyncio.timeout(20):
+                await told.wait()
             await task
 
     whence.attach(export="none", exclude="name:*main")
