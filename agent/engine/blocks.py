@@ -123,10 +123,11 @@ def _blame(
 ) -> None:
     blocked.number += 1
     blocked.time += time
+    name = _name_of(lifetime, stack)
     where = None if stack is None else stack.site
     if blocks.worst is None or time > blocks.worst.nanoseconds:
         made = site(lifetime.code, lifetime.lasti)
-        blocks.worst = Block(time, lifetime.type.name, _name_of(lifetime, stack), where or made)
+        blocks.worst = Block(time, lifetime.type.name, name, where or made)
     attributes: dict[str, Any] = {"whence.blocked.time": time / 1e9}
     if where is not None:
         attributes["code.file.path"] = where.file
@@ -134,7 +135,7 @@ def _blame(
         attributes["code.function.name"] = where.function
     if stack is not None:
         attributes["code.stacktrace"] = str(stack)
-    attributes |= delayed_by(lifetime, began, now)
+    attributes |= delayed_by(lifetime, name, began, now)
     carrier = _carrier(lifetime)
     if carrier is not None:
         if carrier is not lifetime:
@@ -143,7 +144,7 @@ def _blame(
         _carry(carrier, began, time, attributes)
     elif lifetime.type.transparent and not is_left_out(lifetime):
         step = _as_span(lifetime, state, began, now)
-        step.name = _name_of(lifetime, stack)
+        step.name = name
         _carry(step, began, time, attributes)
         finish_span(step, DONE, now)
 

@@ -15,9 +15,9 @@ LEAST_DELAY = 1_000_000
 """Nanoseconds from which on a resource was delayed."""
 
 
-def delayed_by(blocker: RecordedLifetime, began: int, now: int) -> dict[str, Any]:
+def delayed_by(blocker: RecordedLifetime, name: str | None, began: int, now: int) -> dict[str, Any]:
     """Attributes for the event of a step that lasted from `began` to now; those that it delayed get
-    theirs."""
+    theirs.  `name` is what ran: callbacks have none of their own."""
     try:
         waiting = Waiting(now)
     except Exception:
@@ -31,11 +31,12 @@ def delayed_by(blocker: RecordedLifetime, began: int, now: int) -> dict[str, Any
     ]
     if not delayed:
         return {}
+    called = span_name(blocker.type.name, name)
     delayed.sort(key=lambda one: -one[1])
     named: list[tuple[SpanLifetime, int]] = []
     for lifetime, time in delayed:
         if isinstance(lifetime, SpanLifetime) and not lifetime.transparent:
-            _note_delay(lifetime, blocker, time / 1e9)
+            _note_delay(lifetime, blocker, called, time / 1e9)
             if len(named) < MAX_DELAYED:
                 named.append((lifetime, time))
     return {
@@ -61,13 +62,13 @@ def _executes(lifetime: Lifetime) -> bool:
     return getattr(lifetime, "resource", None) is not None
 
 
-def _note_delay(lifetime: SpanLifetime, blocker: RecordedLifetime, seconds: float) -> None:
+def _note_delay(lifetime: SpanLifetime, blocker: Lifetime, called: str, seconds: float) -> None:
     """It says by whom it was delayed most."""
     known = lifetime.attributes or {}
     if known.get("whence.delayed.time", 0.0) < seconds:
         lifetime.attributes = {
             **known,
             "whence.delayed.by": blocker.async_id,
-            "whence.delayed.blocker": span_name(blocker.type.name, blocker.name),
+            "whence.delayed.blocker": called,
             "whence.delayed.time": seconds,
         }
