@@ -25,6 +25,34 @@ def live(resource: AsyncResource) -> None:
     resource.emit_destroy()
 
 
+def test_a_hook_is_off_at_first_and_switching_gives_the_hook() -> None:
+    """SEMANTICS 2.4."""
+    seen: list[str] = []
+    hook = create_hook(init=lambda async_id, kind, *_: seen.append(kind))
+    live(AsyncResource("BEFORE"))
+    assert hook.enable() is hook
+    live(AsyncResource("ON"))
+    assert hook.disable() is hook
+    live(AsyncResource("AFTER"))
+    assert seen == ["ON"]
+
+
+def test_enabled_twice_is_enabled_once_and_disabling_what_is_off_does_nothing() -> None:
+    """SEMANTICS 2.5."""
+    seen: list[str] = []
+    hook = create_hook(init=lambda async_id, kind, *_: seen.append(kind))
+    assert hook.disable() is hook
+    hook.enable().enable()
+    live(AsyncResource("ON"))
+    hook.disable()
+    live(AsyncResource("OFF"))
+    hook.disable()
+    hook.enable()
+    live(AsyncResource("AGAIN"))
+    hook.disable()
+    assert seen == ["ON", "AGAIN"]
+
+
 def test_every_callback_is_called_by_position_with_plain_arguments() -> None:
     """SEMANTICS 2.10."""
     seen: list[tuple[Any, ...]] = []

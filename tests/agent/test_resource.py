@@ -17,6 +17,24 @@ from telling import collector_off, policy, told
 from whence import AsyncLocalStorage, AsyncResource, create_hook, execution_async_id
 from whence.testing import Events, record
 
+
+def test_ids_and_the_stack_work_without_a_hook() -> None:
+    """SEMANTICS 1.2."""
+    outer, inner = AsyncResource("OUTER"), AsyncResource("INNER", trigger_async_id=111)
+
+    def look() -> tuple[int, int, object]:
+        return execution_async_id(), whence.trigger_async_id(), whence.execution_async_resource()
+
+    def nest() -> tuple[tuple[int, int, object], ...]:
+        return look(), inner.run_in_async_scope(look), look()
+
+    assert outer.async_id() < inner.async_id()
+    outside = look()
+    here = (outer.async_id(), outer.trigger_async_id(), outer)
+    assert outer.run_in_async_scope(nest) == (here, (inner.async_id(), 111, inner), here)
+    assert look() == outside
+
+
 # -- the constructor -----------------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ JOBS: dict[str, Any] = {
 def test_a_job_runs_in_its_thread_as_itself_and_is_its_submitters_doing(
     pool: ThreadPoolExecutor, how: str
 ) -> None:
+    """SEMANTICS 6, the row of ExecutorJob."""
     seen = Executing()
 
     async def main() -> int:
@@ -65,6 +66,8 @@ def test_a_job_runs_in_its_thread_as_itself_and_is_its_submitters_doing(
 def test_a_failing_job_ends_as_any_other_and_its_error_passes(
     pool: ThreadPoolExecutor, how: str
 ) -> None:
+    """SEMANTICS 6.12, 6.15."""
+
     async def main() -> None:
         with pytest.raises(ValueError, match="on purpose"):
             await JOBS[how](asyncio.get_running_loop(), pool, fail)
@@ -76,6 +79,7 @@ def test_a_failing_job_ends_as_any_other_and_its_error_passes(
 
 
 def test_a_pooled_thread_runs_each_job_as_that_job(pool: ThreadPoolExecutor) -> None:
+    """SEMANTICS 6.15."""
     seen = Executing()
 
     with record() as events:
@@ -90,6 +94,7 @@ def test_a_pooled_thread_runs_each_job_as_that_job(pool: ThreadPoolExecutor) -> 
 
 
 def test_between_jobs_a_pooled_thread_is_where_it_was(pool: ThreadPoolExecutor) -> None:
+    """SEMANTICS 1.4, 6.15."""
     ids: list[int] = []
 
     with record():
@@ -159,6 +164,8 @@ def test_a_job_carries_no_context_but_to_thread_does(pool: ThreadPoolExecutor) -
 
 
 def test_what_a_job_makes_is_the_jobs_doing(pool: ThreadPoolExecutor) -> None:
+    """SEMANTICS 1.7, 6.15."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         seen = Executing()
@@ -173,6 +180,8 @@ def test_what_a_job_makes_is_the_jobs_doing(pool: ThreadPoolExecutor) -> None:
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_name_look_ups_are_jobs_of_types_of_their_own(debug: bool) -> None:
+    """SEMANTICS 6, the rows of GetAddrInfo and GetNameInfo."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)

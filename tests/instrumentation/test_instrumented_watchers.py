@@ -26,6 +26,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_a_reader_runs_again_and_again_until_it_is_removed(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
+    """SEMANTICS 6, the row of Reader."""
     ours, theirs = pair
     seen = Executing()
 
@@ -58,6 +59,7 @@ def test_a_reader_runs_again_and_again_until_it_is_removed(
 def test_a_writer_runs_until_it_is_removed_also_by_itself(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
+    """SEMANTICS 6, the row of Writer."""
     seen = Executing()
 
     async def main() -> None:
@@ -85,6 +87,7 @@ def test_a_writer_runs_until_it_is_removed_also_by_itself(
 def test_a_replaced_reader_or_writer_is_destroyed(
     pair: tuple[socket.socket, socket.socket], add: str, type_: str
 ) -> None:
+    """SEMANTICS 6, the row of Reader and Writer."""
     with new_loop() as loop, record() as events:
         getattr(loop, add)(pair[0], int)
         getattr(loop, add)(pair[0], int)
@@ -132,6 +135,7 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="loops have n
 
 @needs_signals
 def test_a_signal_handler_runs_as_often_as_the_signal_comes() -> None:
+    """SEMANTICS 6, the row of SignalHandle."""
     seen = Executing()
 
     async def main() -> None:
@@ -157,6 +161,7 @@ def test_a_signal_handler_runs_as_often_as_the_signal_comes() -> None:
 
 @needs_signals
 def test_a_replaced_signal_handler_is_destroyed_and_a_refused_one_leaves_nothing() -> None:
+    """SEMANTICS 6, the row of SignalHandle."""
     with new_loop() as loop, record() as events:
         loop.add_signal_handler(signal.SIGUSR1, int)
         loop.add_signal_handler(sig=signal.SIGUSR1, callback=int)

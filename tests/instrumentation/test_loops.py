@@ -10,16 +10,42 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from stories import new_loop, story
+from stories import new_loop, story, until
 
 import whence
-from telling import recorded
+from telling import recorded, turns
 from whence.engine import open_lifetimes, ring
 from whence.testing import record
 
 
 async def wait_for_ever() -> None:
     await asyncio.get_running_loop().create_future()
+
+
+def test_what_asyncio_makes_for_itself_has_events_like_any_other() -> None:
+    """SEMANTICS 6.17a: the reader of its own socket pair, and the task that accepts."""
+    names: dict[int, str] = {}
+
+    def init(async_id: int, kind: str, trigger: int, resource: Any) -> None:
+        if kind == "Task":
+            names[async_id] = resource.get_coro().__qualname__
+
+    async def main() -> None:
+        server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await until(lambda: any("_accept_connection2" in name for name in names.values()))
+        writer.close()
+        server.close()
+        await turns()
+
+    with record() as events, whence.create_hook(init=init):
+        asyncio.run(main())
+    (helper,) = (i for i, name in names.items() if "_accept_connection2" in name)
+    assert events.names(helper)[0] == "init"
+    assert events.names(helper)[-4:] == ["before", "promise_resolve", "after", "destroy"]
+    reader = events.ids("Reader")[0]
+    assert events.trigger_of(reader) == 1
+    assert events.names(reader)[:1] + events.names(reader)[-1:] == ["init", "destroy"]
 
 
 def test_a_task_outlives_the_loop_that_closes_on_it() -> None:

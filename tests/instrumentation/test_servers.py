@@ -22,6 +22,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def test_a_server_lives_until_it_is_closed_whether_a_client_came_or_not(
     start: str, tmp_path: Path
 ) -> None:
+    """SEMANTICS 6.17."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         if start == "unix":
@@ -44,6 +46,8 @@ def test_a_server_lives_until_it_is_closed_whether_a_client_came_or_not(
 
 
 def test_a_server_as_context_manager_and_serving_for_ever_is_closed_on_the_way_out() -> None:
+    """SEMANTICS 6.17."""
+
     async def main() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server:

@@ -18,6 +18,8 @@ PYTHON = sys.executable
 
 
 def test_a_subprocess_lives_from_its_start_to_its_exit() -> None:
+    """SEMANTICS 6, the row of Process."""
+
     async def main() -> None:
         process = await asyncio.create_subprocess_exec(PYTHON, "-c", "print(5)", stdout=-1)
         assert story(events, "Process") == ["init Process1 Process by Task1"]
@@ -31,6 +33,8 @@ def test_a_subprocess_lives_from_its_start_to_its_exit() -> None:
 
 @pytest.mark.parametrize("how", ["kill", "terminate", "fails", "shell"])
 def test_a_subprocess_ends_once_however_it_ends(how: str) -> None:
+    """SEMANTICS 6, the row of Process; 7.2."""
+
     async def main() -> None:
         if how == "shell":
             process = await asyncio.create_subprocess_shell("exit 0")

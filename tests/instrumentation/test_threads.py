@@ -62,6 +62,7 @@ KINDS: dict[str, Callable[[Callable[[], Any]], threading.Thread]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_thread_runs_as_itself_and_is_its_starters_doing(kind: str) -> None:
+    """SEMANTICS 6, the row of Thread."""
     seen = Executing()
     with record() as events:
         thread = run(KINDS[kind](seen))
@@ -80,6 +81,7 @@ def test_a_thread_runs_as_itself_and_is_its_starters_doing(kind: str) -> None:
 def test_a_failing_thread_ends_before_it_is_joined(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SEMANTICS 6, the row of Thread: destroyed before join() returns."""
     hooked: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: hooked.append(args.exc_value))
 
@@ -96,6 +98,7 @@ def test_a_failing_thread_ends_before_it_is_joined(
 
 
 def test_a_timer_is_a_timer_and_no_thread_as_well() -> None:
+    """SEMANTICS 6, the row of Timer."""
     seen = Executing()
     with record() as events:
         run(threading.Timer(0, seen))
@@ -119,6 +122,7 @@ def test_a_cancelled_timer_ends() -> None:
 
 
 def test_threads_started_by_threads_form_a_chain() -> None:
+    """SEMANTICS 6.14."""
     with record() as events:
         run(threading.Thread(target=lambda: run(threading.Thread(target=int))))
     outer, inner = events.ids("Thread")

@@ -88,6 +88,7 @@ def talk(contexts: Contexts, protocol: Callable[[], Any]) -> tuple[Events, list[
 def test_the_programs_protocol_runs_as_the_connection_it_talks_over(
     contexts: Contexts, protocol: Callable[[], Any]
 ) -> None:
+    """SEMANTICS 6.16."""
     events, (accepted, client) = talk(contexts, protocol)
     by_trigger = {events.type_of(events.trigger_of(i)): i for i in events.ids("Transport")}
     assert sorted(by_trigger) == ["Server", "Task"]
@@ -104,6 +105,7 @@ def test_the_programs_protocol_runs_as_the_connection_it_talks_over(
 
 
 def test_there_is_one_ssl_protocol_at_each_end_and_each_ends_once(contexts: Contexts) -> None:
+    """SEMANTICS 6, the row of TLS; 7.2."""
     events, _ = talk(contexts, Noting)
     ids = events.ids("SSLProtocol")
     assert [events.names(i) for i in ids] == [["init", "destroy"]] * 2

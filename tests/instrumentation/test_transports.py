@@ -64,6 +64,8 @@ def transports_of(events: Events) -> list[int]:
 
 
 def test_a_connection_lives_from_its_construction_to_its_loss_at_both_ends() -> None:
+    """SEMANTICS 6.16; of the table, accepted and made connections."""
+
     async def main() -> tuple[Noting, Noting]:
         loop = asyncio.get_running_loop()
         server, made, address = await served()
@@ -91,6 +93,7 @@ def test_a_connection_lives_from_its_construction_to_its_loss_at_both_ends() -> 
 
 
 def test_the_task_that_serves_leads_back_to_its_connection_and_the_server() -> None:
+    """SEMANTICS 6.16."""
     ids: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,6 +118,8 @@ def test_the_task_that_serves_leads_back_to_its_connection_and_the_server() -> N
 
 @pytest.mark.parametrize("how", ["close twice", "abort", "peer aborts", "abort twice"])
 def test_a_connection_is_lost_once_however_it_ends(how: str) -> None:
+    """SEMANTICS 6.17, 7.2."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         server, made, address = await served()
@@ -140,6 +145,8 @@ def test_a_connection_is_lost_once_however_it_ends(how: str) -> None:
 
 
 def test_what_a_protocol_makes_is_its_connections_doing() -> None:
+    """SEMANTICS 1.7, 6.16."""
+
     class Making(Noting):
         def data_received(self, data: bytes) -> None:
             loop = asyncio.get_running_loop()
@@ -193,6 +200,8 @@ def test_a_protocol_that_is_put_in_the_place_of_another_runs_as_the_same_connect
 
 
 def test_a_connection_over_a_unix_socket_and_one_over_a_given_socket(tmp_path: Path) -> None:
+    """SEMANTICS 6.16."""
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.read(1))
         writer.close()
@@ -236,6 +245,8 @@ class Datagrams(asyncio.DatagramProtocol):
 
 
 def test_a_datagram_socket_runs_its_protocol_as_itself() -> None:
+    """SEMANTICS 6, the row of DatagramTransport."""
+
     async def main() -> Datagrams:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.create_datagram_endpoint(
@@ -263,6 +274,8 @@ def test_a_datagram_socket_runs_its_protocol_as_itself() -> None:
 
 
 def test_pipes_run_their_protocols_as_themselves() -> None:
+    """SEMANTICS 6, the row of pipes."""
+
     async def main() -> tuple[Noting, Noting]:
         loop = asyncio.get_running_loop()
         ends = zip(os.pipe(), ("rb", "wb"), strict=True)

@@ -19,6 +19,7 @@ uvloop: Any = pytest.importorskip("uvloop")
 
 
 def test_a_callback_lives_once() -> None:
+    """SEMANTICS 6.2, 6.18."""
     seen = Executing()
     with new_uvloop() as loop, record() as events:
         loop.call_soon(seen, 1)
@@ -40,6 +41,7 @@ def test_a_callback_lives_once() -> None:
 
 
 def test_what_executes_is_what_init_was_given_and_takes_attributes() -> None:
+    """SEMANTICS 9.2, 9.3, 6.18."""
     given: dict[int, Any] = {}
     seen = Executing()
 
@@ -59,6 +61,7 @@ def test_what_executes_is_what_init_was_given_and_takes_attributes() -> None:
 
 
 def test_a_timer_lives_once_and_what_it_calls_is_its_doing() -> None:
+    """SEMANTICS 6.2, 6.18."""
     with new_uvloop() as loop, record() as events:
         loop.call_later(0.001, loop.call_soon, loop.stop)
         loop.run_forever()
@@ -76,6 +79,7 @@ def test_a_timer_lives_once_and_what_it_calls_is_its_doing() -> None:
 
 @pytest.mark.parametrize("delay", [0, 0.001, -1])
 def test_a_timer_is_one_resource_by_whichever_method_and_however_soon(delay: float) -> None:
+    """SEMANTICS 6.18: call_at() calls call_later()."""
     with new_uvloop() as loop, record() as events:
         loop.call_at(loop.time() + delay, int)
         loop.call_later(delay, int)
@@ -87,6 +91,7 @@ def test_a_timer_is_one_resource_by_whichever_method_and_however_soon(delay: flo
 
 @pytest.mark.parametrize("method", ["call_soon", "call_later", "call_at", "call_soon_threadsafe"])
 def test_a_cancelled_callback_is_destroyed_at_once_and_only_once(method: str) -> None:
+    """SEMANTICS 6.2, 6.18, 7.1."""
     with new_uvloop() as loop, record() as events:
         delay = {"call_later": (1,), "call_at": (loop.time() + 1,)}.get(method, ())
         handle = getattr(loop, method)(*delay, print, "not to be seen")
@@ -102,6 +107,7 @@ def test_a_cancelled_callback_is_destroyed_at_once_and_only_once(method: str) ->
 
 
 def test_a_callback_that_cancels_itself_is_destroyed_once() -> None:
+    """SEMANTICS 6.2, 6.18."""
     with new_uvloop() as loop, record() as events:
         handles: list[asyncio.Handle] = []
         handles.append(loop.call_soon(lambda: handles[0].cancel()))
@@ -145,6 +151,7 @@ def failing_story(schedule: Callable[[asyncio.AbstractEventLoop], object]) -> li
 
 @pytest.mark.parametrize("method", ["call_soon", "call_later"])
 def test_the_exception_handler_executes_as_the_callback_that_failed(method: str) -> None:
+    """SEMANTICS 6.10, 6.18."""
     delay = (0.001,) if method == "call_later" else ()
     type_ = "TimerHandle" if method == "call_later" else "Handle"
     assert failing_story(lambda loop: getattr(loop, method)(*delay, divmod, 1, 0)) == [
@@ -206,6 +213,8 @@ def test_a_loop_that_handles_exceptions_itself_is_told_after_the_callback() -> N
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_a_callback_that_ends_the_loop_restores_the_top_level(error: type[BaseException]) -> None:
+    """SEMANTICS 1.9, 6.18."""
+
     def leave() -> None:
         raise error
 
@@ -223,6 +232,7 @@ def test_a_callback_that_ends_the_loop_restores_the_top_level(error: type[BaseEx
 
 
 def test_a_callback_keeps_its_arguments_and_context() -> None:
+    """SEMANTICS 6.12, 6.18."""
     variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
     context = contextvars.copy_context()
     context.run(variable.set, 5)
@@ -265,6 +275,7 @@ def test_what_the_loop_refuses_has_no_events() -> None:
 
 
 def test_a_callback_from_a_thread_is_that_threads_doing() -> None:
+    """SEMANTICS 6.14, 6.18."""
     seen = Executing()
 
     async def main() -> None:
@@ -281,6 +292,8 @@ def test_a_callback_from_a_thread_is_that_threads_doing() -> None:
 
 
 def test_a_coroutine_from_a_thread_goes_back_to_that_thread() -> None:
+    """SEMANTICS 6.14, 6.18."""
+
     async def work() -> int:
         return whence.execution_async_id()
 
@@ -302,6 +315,7 @@ def test_a_coroutine_from_a_thread_goes_back_to_that_thread() -> None:
 
 
 def test_a_future_is_followed_from_the_loop_and_so_are_its_callbacks() -> None:
+    """SEMANTICS 6.4, 6.8, 6.18."""
     seen = Executing()
 
     async def main() -> None:
@@ -332,6 +346,8 @@ def test_a_future_is_followed_from_the_loop_and_so_are_its_callbacks() -> None:
 
 
 def test_a_task_executes_in_steps_that_are_no_handles() -> None:
+    """SEMANTICS 6.1, 6.5, 6.18."""
+
     async def work() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -355,6 +371,8 @@ def test_a_task_executes_in_steps_that_are_no_handles() -> None:
 
 
 def test_a_task_is_the_resource_that_executes() -> None:
+    """SEMANTICS 9.3, 6.18."""
+
     async def main() -> None:
         assert whence.execution_async_resource() is asyncio.current_task()
         await asyncio.sleep(0)
@@ -365,6 +383,8 @@ def test_a_task_is_the_resource_that_executes() -> None:
 
 @pytest.mark.parametrize("how", ["fails", "is cancelled", "is cancelled before its first step"])
 def test_a_task_that_does_not_return_ends_like_any_other(how: str) -> None:
+    """SEMANTICS 6.5, 6.18."""
+
     async def work() -> None:
         if how == "fails":
             raise ValueError("on purpose")
@@ -435,6 +455,7 @@ def test_a_task_from_before_the_first_hook_is_followed_from_its_next_step_on() -
 
 
 def test_a_loop_from_before_the_first_hook_is_followed() -> None:
+    """SEMANTICS 2.11, 6.18."""
     with new_uvloop() as loop, record() as events:
         loop.call_soon(loop.stop)
         loop.run_forever()
@@ -547,6 +568,8 @@ class TestEagerTasks:
 
 
 def test_an_executor_job_is_followed_and_what_it_settles_is_its_doing() -> None:
+    """SEMANTICS 6.15, 6.18."""
+
     async def main() -> None:
         me = whence.execution_async_id()
         loop = asyncio.get_running_loop()

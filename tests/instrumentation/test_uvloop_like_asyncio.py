@@ -190,6 +190,8 @@ OWN_TYPES = frozenset({"Handle", "TimerHandle", "Future", "Task", "ExecutorJob"}
 def test_what_a_program_does_by_itself_has_the_same_events(
     actions: list[Action], together: bool
 ) -> None:
+    """SEMANTICS 6.18."""
+
     async def main() -> None:
         if together:
             await asyncio.gather(*(action() for action in actions))
@@ -308,6 +310,7 @@ async def run_processes() -> None:
 def test_what_a_program_does_with_the_system_has_the_same_events(
     action: Action, types: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """SEMANTICS 6.18."""
     monkeypatch.setenv("SOCKET_FOLDER", str(tmp_path))
     # Tasks only where none waits for what the loops do in different numbers of steps.
     on_asyncio, on_uvloop = (lives(action, new_loop, frozenset(types)) for new_loop in LOOPS)

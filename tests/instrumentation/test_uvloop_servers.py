@@ -25,6 +25,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def test_a_server_lives_until_it_is_closed_whether_a_client_came_or_not(
     start: str, tmp_path: Path
 ) -> None:
+    """SEMANTICS 6.17, 6.18."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         server: asyncio.AbstractServer
