@@ -32,6 +32,10 @@ DRAWING = """
 """
 
 
+OF_WAIT_FOR = "task AbstractConnection._send_packed_command"
+"""On Python 3.11 alone, whose `wait_for` makes a task of what it waits for."""
+
+
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[str]:
     """A redis server that knows nothing; its address."""
@@ -63,4 +67,4 @@ def test_what_is_asked_of_a_cache_is_under_whoever_asks(
     traced: Tracing, redis: str, loop: str
 ) -> None:
     spans = traced("cache", "--min-duration", "0", loop=loop, REDIS=redis)
-    check_drawing(spans, DRAWING)
+    check_drawing([span for span in spans if span.name != OF_WAIT_FOR], DRAWING)
