@@ -1,6 +1,7 @@
 """What a job is called: as the program called the function that it gave."""
 
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 _CARRIER = "opentelemetry.instrumentation.threading"
@@ -22,9 +23,9 @@ def job_name(fn: Any) -> str:
 
 
 def _carried(fn: Any) -> Any:
-    code = getattr(fn, "__code__", None)
-    if code is None or getattr(fn, "__module__", None) != _CARRIER:
+    # By the type: an object of the program's is not to be asked.
+    if type(fn) is not FunctionType or fn.__module__ != _CARRIER:
         return fn
-    cells = dict(zip(code.co_freevars, fn.__closure__ or (), strict=False))
+    cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False))
     cell = cells.get("original_func")
     return fn if cell is None else cell.cell_contents
