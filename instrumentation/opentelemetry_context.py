@@ -61,6 +61,7 @@ from whence.splicing import splicing
 from .patching import Patches
 
 _SDK = "opentelemetry.sdk.trace"
+_MAX_CLASSES = 100
 (_SPAN_KEY,) = trace.set_span_in_context(INVALID_SPAN, Context())
 
 deciding: set[int] = set()
@@ -229,12 +230,12 @@ class SplicingContext(_RuntimeContext):
     def _noted(self, context: Context) -> Context:
         executing = local.state.current
         span: Any = context.get(_SPAN_KEY)
-        if isinstance(span, ResourceSpan):
+        if type(span) is ResourceSpan:
             if span.lifetime is not _shown_in(executing):
                 # Brought here from another resource, in which ours was current.
                 return context
             span = None
-        elif not isinstance(span, Span):
+        elif not _is_span(span):
             span = None
         elif _is_right_under(_shown_in(executing), span):
             # Brought along with a job, say, to be current in it too: the job is under it.
@@ -260,20 +261,22 @@ class SplicingContext(_RuntimeContext):
             if shown is None:
                 return original
         known = getattr(shown, "spliced", None)
-        if known and known[0] is original:
-            context: Context = known[1]
-            return context
+        # A segment that begins is of another trace: then what is shown is looked at again.
+        segments = shown.segments and shown.segments.start
+        if known and known[0] is original and known[1] == segments:
+            spliced: Context = known[2]
+            return spliced
         covered: Any = original.get(_SPAN_KEY, INVALID_SPAN)
-        if isinstance(covered, ResourceSpan):
+        if type(covered) is ResourceSpan:
             covered = covered.covered
-        if not _together() or not isinstance(covered, Span) or _tears(shown, covered):
+        if not _together() or not _is_span(covered) or _tears(shown, covered):
             return original
-        span = known[2] if known else None
+        span = known[3] if known else None
         if span is None or span.covered is not covered:
             span = ResourceSpan(shown, covered)
-        context = Context({**original, _SPAN_KEY: span})
-        shown.spliced = (original, context, span)
-        return context
+        spliced = Context({**original, _SPAN_KEY: span})
+        shown.spliced = (original, segments, spliced, span)
+        return spliced
 
     def _user_span_in(self, executing: Lifetime) -> UserSpan | None:
         base = self._read()
@@ -335,8 +338,22 @@ def _is_attached_in(base: Context, executing: Lifetime) -> bool:
     return above is not None and base.owner == above.async_id
 
 
+_span_classes: set[type] = set()
+"""Classes that have been asked; the question takes longer than all else here."""
+
+
+def _is_span(candidate: object) -> bool:
+    if type(candidate) in _span_classes:
+        return True
+    if not isinstance(candidate, Span):
+        return False
+    if len(_span_classes) < _MAX_CLASSES:
+        _span_classes.add(type(candidate))
+    return True
+
+
 def _without_ours(original: Context) -> Context:
-    if not isinstance(original.get(_SPAN_KEY), ResourceSpan):
+    if type(original.get(_SPAN_KEY)) is not ResourceSpan:
         return original
     return Context({key: value for key, value in original.items() if key != _SPAN_KEY})
 

@@ -11,6 +11,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 
 from application import REMOTE, Application, attached, named, plain, short, with_span
 from drawing import check_drawing
+from whence.engine import SpanLifetime, Tracer, clock, local
 from whence.instrumentation.opentelemetry_context import ResourceSpan
 
 
@@ -216,6 +217,26 @@ class TestTrees:
         app.run(main)
         assert isinstance(seen[0], ResourceSpan) is ended
         assert (seen[0] is seen[1]) is not ended
+
+    def test_a_span_that_outlives_a_segment_is_not_torn_either(self, app: Application) -> None:
+        """What goes on after a segment is of another trace than the span around it."""
+
+        async def long(done: asyncio.Event) -> None:
+            assert isinstance(trace.get_current_span(), ResourceSpan)
+            lifetime = local.state.current
+            assert isinstance(lifetime, SpanLifetime)
+            Tracer().cut(lifetime, clock())
+            assert not isinstance(trace.get_current_span(), ResourceSpan)
+            done.set()
+
+        async def main() -> None:
+            done = asyncio.Event()
+            with app.span("user"):
+                await asyncio.create_task(long(done))
+            assert done.is_set()
+
+        app.provide()
+        app.run(main)
 
     def test_a_provider_that_is_set_later_is_seen(self, app: Application) -> None:
         async def main() -> None:

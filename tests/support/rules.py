@@ -33,6 +33,8 @@ ALWAYS = frozenset(
 """What every span says; where it was created as well, in a program that created it."""
 
 BOUNDARIES = frozenset({"Request", "Server", "SignalHandle"})
+RUN_LOOPS = frozenset({"Thread", "Timer", "ExecutorJob"})
+"""What a task that they trigger themselves is the main task of a loop in."""
 CONTAINERS = frozenset({"Server", "Transport", "DatagramTransport", "SignalHandle"})
 DEEPEST = 48
 MAX_SPANS = 2000
