@@ -382,14 +382,22 @@ def _tears(shown: SpanLifetime, theirs: Span) -> bool:
     return ours.trace_flags.sampled != context.trace_flags.sampled
 
 
-def _is_of_trace(lifetime: SpanLifetime | None, trace_id: int) -> bool:
-    while lifetime is not None:
+def _is_of_trace(shown: SpanLifetime | None, trace_id: int) -> bool:
+    """Whether a resource's span is of this trace, without asking for its ids."""
+    lifetime, child = shown, shown
+    while lifetime is not None and child is not None:
         place = lifetime.span
+        if lifetime.segments is not None and lifetime is not child:
+            place = lifetime.segments.at(child.created)
         if place is not None:
             known = place.context or place.trace.identity
             if known is not None:
                 of_it: bool = known.trace_id == trace_id
                 return of_it
+        if lifetime.segments is not None:
+            # Each segment roots a trace.
+            return False
+        child = lifetime
         lifetime, _ = standing_for(lifetime.parent)
     return False
 
