@@ -53,7 +53,7 @@ def nothing_is_sent(settings: "Settings") -> bool:
 
 def asked_for(environ: "Mapping[str, str]") -> tuple[str, ...]:
     """The names in OTEL_METRICS_EXPORTER."""
-    names = (name.strip().lower() for name in environ.get(VARIABLE, "").split(","))
+    names = (name.strip() for name in environ.get(VARIABLE, "").split(","))
     return tuple(dict.fromkeys(name for name in names if name))
 
 

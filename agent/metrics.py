@@ -61,9 +61,14 @@ def start(settings: "Settings", before_loading: "Callable[[], None]") -> bool:
 
 def stop(by: float) -> None:
     """Let all of it end by a time of `time.monotonic()`; `wait` waits for it."""
-    global _registers
     for resident in _residents():
         resident.stop(by)
+
+
+def unregister() -> None:
+    """Let the application's own provider find nothing more.  Not at the end of the process: the
+    provider's last collection may be still to come."""
+    global _registers
     if _registers and METERS in sys.modules:
         _call_meters("unregister")
     _registers = False
@@ -78,11 +83,6 @@ def wait() -> None:
         metering.resident.wait()
     if scraping is not None:
         scraping.resident.wait()
-
-
-def url() -> str:
-    """Where Prometheus finds the metrics of this process; empty while nothing listens."""
-    return "" if _scraping is None else _scraping.url
 
 
 def before_fork() -> None:

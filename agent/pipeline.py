@@ -119,6 +119,11 @@ def stop(timeout: float = EXIT_TIMEOUT) -> None:
 
     What is open is sent as a closed span with the outcome "open".  Also called at exit.  Does
     nothing if nothing was started."""
+    metrics.unregister()
+    _finish(timeout)
+
+
+def _finish(timeout: float = EXIT_TIMEOUT) -> None:
     metrics.stop(monotonic() + timeout)
     try:
         _stop_spans(timeout)
@@ -136,7 +141,7 @@ def _stop_spans(timeout: float) -> None:
 
 def _stop_at_exit() -> None:
     was_interrupted = interrupted()
-    stop()
+    _finish()
     if was_interrupted:
         remember_interrupt()
 
@@ -211,4 +216,4 @@ def stop_with_multiprocessing() -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None and _hooked:
         # First it clears what the parent had registered; what is registered here runs after that.
-        util.register_after_fork(stop, lambda _: util.Finalize(None, stop, exitpriority=-1))
+        util.register_after_fork(_finish, lambda _: util.Finalize(None, _finish, exitpriority=-1))

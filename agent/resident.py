@@ -1,8 +1,9 @@
 """A thread of ours that is there as long as the program has a loop, and gone while it forks.
 
-It begins with the program's first event: a master that only forks, a shell's helper that only
-waits, has none of it.  After a fork it begins again with the next event, and not before: some
-Pythons count the threads once the fork is over, to warn of a fork of several.
+It begins with the first callback of the program's first loop: a master that only forks, a shell's
+helper that only waits, has none of it, and what is set up before a loop runs is set up.  After a
+fork it begins again with the next callback, and not before: some Pythons count the threads once the
+fork is over, to warn of a fork of several.
 
 Start-up path of every attached process: imports nothing heavy.
 """
@@ -11,6 +12,7 @@ from time import monotonic
 
 from .background import REFUSED, RUNS, Background
 from .engine import at_next_event, local
+from .engine.events import loop_turns
 from .report import warn
 
 TYPE_CHECKING = False
@@ -27,7 +29,7 @@ locked for ever."""
 
 
 class Resident:
-    """Runs `work` from the first event on.
+    """Runs `work` from the first callback on.
 
     `work` returns soon after `order` is no longer None and `wake` was called; with STOPPED it ends
     what it has begun, by `stop_by` (of `time.monotonic()`).  What it raises is told once, and it is
@@ -61,11 +63,11 @@ class Resident:
 
     @property
     def life(self) -> float:
-        """Seconds from the first event to now, or to stop(); -1.0 without one."""
+        """Seconds from the first callback to now, or to stop(); -1.0 without one."""
         return (self._ended or monotonic()) - self._began if self._began else -1.0
 
     def begin(self) -> None:
-        """Begin with the next event."""
+        """Begin with the next callback of a loop."""
         at_next_event(self._start)
 
     def stop(self, by: float) -> None:
@@ -98,14 +100,16 @@ class Resident:
             self._thread.wait_until_gone(_PATIENCE_LOADING if self.loading else _PATIENCE)
 
     def resume(self) -> None:
-        """Go on after a fork, with the next event."""
+        """Go on after a fork, with the next callback."""
         if self.order is PAUSED:
             self.order = None
             self.begin()
 
     def _start(self) -> None:
         """At an event, in a thread of the program's."""
-        if self.order is None:
+        if self.order is None and not loop_turns():
+            self.begin()
+        elif self.order is None:
             self._began = self._began or monotonic()
             if self._thread.start() is RUNS and self._leaving:
                 # The pause was over before its thread was gone.

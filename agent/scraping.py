@@ -8,6 +8,7 @@ Start-up path of every attached process: imports nothing heavy.
 """
 
 import os
+import sys
 
 from .exporting import CannotExport, load
 from .metering import asked_for, nothing_is_sent
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 
 ENDPOINT = "whence.exporters.metrics_endpoint:Endpoint"
+APPLICATION = "whence.exporters.metrics_meters:application_has_provider"
 HOST_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST"
 PORT_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_PORT"
 DEFAULT_HOST = "localhost"
@@ -100,12 +102,22 @@ class Scraping:
     def _work(self) -> None:
         resident = self.resident
         if self._endpoint is None and resident.order is None:
-            self._listen()
+            if self._is_the_applications():
+                resident.order = STOPPED
+            else:
+                self._listen()
         if self._endpoint is not None:
             self._endpoint.serve(lambda: resident.order is not None)
             if resident.order is STOPPED:
                 self._endpoint.close()
                 self._endpoint = None
+
+    def _is_the_applications(self) -> bool:
+        """Whether OpenTelemetry's variable asked for an endpoint, and the application's provider
+        has read it too."""
+        if self._settings.metrics_port is not None or "opentelemetry.metrics" not in sys.modules:
+            return False
+        return bool(load(APPLICATION)())
 
     def _listen(self) -> None:
         self.resident.loading = True

@@ -7,7 +7,7 @@
 - Until the first scrape nothing but `socket` is imported.
 """
 
-import select
+import selectors
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -23,6 +23,10 @@ PORTS = 100
 """Ports that are tried, beginning with the one asked for."""
 _BACKLOG = 16
 _NEEDED = ("prometheus_client", "opentelemetry.exporter.prometheus")
+_SELECTOR: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
+"""Neither with descriptors below 1024 alone, nor with one of its own that a fork would share."""
 _EXCLUSIVE = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
 
 
@@ -38,6 +42,9 @@ class Endpoint:
         self._settings = settings
         self._listening = _listening(host, port)
         self._woken, self._waker = socket.socketpair()
+        self._selector = _SELECTOR()
+        for one in (self._listening, self._woken):
+            self._selector.register(one, selectors.EVENT_READ)
         self._scrapes: Scrapes | None = None
         address = self._listening.getsockname()
         self._host = host
@@ -48,7 +55,7 @@ class Endpoint:
     def serve(self, until: Callable[[], bool]) -> None:
         """Answer until `until()`, which is asked again whenever wake() was called."""
         while not until():
-            ready, _, _ = select.select((self._listening, self._woken), (), ())
+            ready = [key.fileobj for key, _ in self._selector.select()]
             if self._woken in ready:
                 self._woken.recv(64)
             elif self._listening in ready:

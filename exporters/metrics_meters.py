@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from opentelemetry import metrics as api
 from opentelemetry.environment_variables import OTEL_PYTHON_METER_PROVIDER
-from opentelemetry.metrics import CallbackOptions, Meter, NoOpMeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from whence.version import VERSION
 
@@ -49,13 +49,9 @@ def application_has_provider() -> bool:
     """Whether the application has set a MeterProvider, of the SDK or of another make."""
     if _would_make_one():
         return False
-    found = api.get_meter_provider()
-    # The stand-in of the API lives where the API does; a provider does not.
-    return not isinstance(found, NoOpMeterProvider) and not _is_stand_in(found)
-
-
-def _is_stand_in(found: object) -> bool:
-    return type(found).__module__.startswith("opentelemetry.metrics")
+    # What the API has in place of one lives where the API does.
+    found = type(api.get_meter_provider())
+    return not found.__module__.startswith("opentelemetry.metrics")
 
 
 def _would_make_one() -> bool:

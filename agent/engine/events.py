@@ -206,11 +206,12 @@ def drain_at_exit() -> None:
 
 def drain_between_turns(state: ThreadState) -> None:
     """Deliver them where no loop turns: at the next event that is outside the collector."""
-    if collected and not state.depth and not _loop_turns() and not _in_finalizer():
+    if collected and not state.depth and not loop_turns() and not _in_finalizer():
         drain_collected(state)
 
 
-def _loop_turns() -> bool:
+def loop_turns() -> bool:
+    """Whether this thread is inside a callback of a loop."""
     running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
     return running is not None and running() is not None
 

@@ -1,5 +1,6 @@
 """A thread that begins with the first event, pauses for forks and ends when told."""
 
+import asyncio
 import os
 import threading
 import time
@@ -47,7 +48,7 @@ def work() -> Iterator[Work]:
 
 
 def event() -> None:
-    whence.AsyncResource("X").run_in_async_scope(int)
+    asyncio.run(asyncio.sleep(0))
 
 
 def test_it_begins_with_the_first_event(work: Work) -> None:
@@ -57,6 +58,15 @@ def test_it_begins_with_the_first_event(work: Work) -> None:
     event()
     work.wait_for_begin()
     assert work.resident.life > 0
+
+
+def test_what_happens_before_a_loop_runs_does_not_begin_it(work: Work) -> None:
+    work.resident.begin()
+    for _ in range(3):
+        whence.AsyncResource("X").run_in_async_scope(int)
+    assert work.resident.life == -1.0
+    event()
+    work.wait_for_begin()
 
 
 def test_it_is_gone_for_a_fork_and_comes_back_with_the_next_event(work: Work) -> None:

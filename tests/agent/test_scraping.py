@@ -1,5 +1,6 @@
 """Whether there is an endpoint, where, and who hears of it; in this process."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from urllib.error import URLError
@@ -7,7 +8,6 @@ from urllib.request import urlopen
 
 import pytest
 
-import whence
 from telling import recorded
 from whence.config import keyword_layer, resolve
 from whence.engine.events import restart_in_child
@@ -66,7 +66,7 @@ def end(scraping: Scraping) -> None:
 
 
 def event() -> None:
-    whence.AsyncResource("X").run_in_async_scope(int)
+    asyncio.run(asyncio.sleep(0))
 
 
 def wait_for_url(scraping: Scraping) -> str:
@@ -88,7 +88,7 @@ def test_it_listens_from_the_first_event_on_and_says_where(
     assert scraping.url == ""
     event()
     url = wait_for_url(scraping)
-    assert 'whence_resource_created_total{whence_type="X"} ' in scrape(url)
+    assert 'whence_resource_created_total{whence_type="Task"} ' in scrape(url)
     assert capfd.readouterr().err == f"whence: metrics at {url}\n"
 
 

@@ -261,6 +261,24 @@ def test_opentelemetrys_variables_do_the_same(launch: Launcher) -> None:
     child.communicate("\n", timeout=30)
 
 
+def test_one_that_the_application_serves_by_that_variable_is_not_served_again(
+    launch: Launcher,
+) -> None:
+    source = """
+        import asyncio
+        from opentelemetry import metrics
+        from opentelemetry.sdk.metrics import MeterProvider
+
+        metrics.set_meter_provider(MeterProvider())
+        asyncio.run(asyncio.sleep(0.3))
+    """
+    env = {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_TRACES_EXPORTER": "none"}
+    app = launch.write("app.py", source)
+    assert "metrics at" not in launch.run(app, env=env).err
+    # Who asks whence itself has both.
+    assert "metrics at" in launch.run("--metrics-port", "0", app, env=env).err
+
+
 def test_nothing_of_prometheus_is_imported_before_it_comes(launch: Launcher) -> None:
     source = """
         import asyncio, sys

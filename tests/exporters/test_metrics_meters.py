@@ -180,6 +180,27 @@ def test_a_provider_that_a_variable_would_make_is_not_made_by_asking(
     told(launch, http_receiver, source, OTEL_PYTHON_METER_PROVIDER="sdk_meter_provider")
 
 
+@pytest.mark.parametrize("order", ["before attaching", "after attaching"])
+def test_its_last_collection_has_them_whichever_ends_first(
+    launch: Launcher, http_receiver: HttpReceiver, order: str
+) -> None:
+    provide = """
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    metrics.set_meter_provider(MeterProvider([
+        PeriodicExportingMetricReader(
+            ConsoleMetricExporter(formatter=lambda data: data.to_json(indent=None)), 3_600_000
+        )
+    ]))
+    """
+    attach = ATTACH + "\n    asyncio.run(main())"
+    source = BEFORE + (provide + attach if order == "before attaching" else attach + provide)
+    (of_resource,) = told(launch, http_receiver, source)["resource_metrics"]
+    names = {m["name"] for scope in of_resource["scope_metrics"] for m in scope["metrics"]}
+    assert "whence.resource.created" in names
+
+
 def test_a_view_of_the_application_holds_for_them(
     launch: Launcher, http_receiver: HttpReceiver
 ) -> None:
