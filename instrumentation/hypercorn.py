@@ -18,7 +18,8 @@ def install(patches: Patches) -> None:
     patches.wrap(task_group, "_handle", _handle)
     patches.wrap(http_stream.HTTPStream, "app_send", note_sent)
     patches.wrap(ws_stream.WSStream, "app_send", note_sent)
-    patches.wrap(tcp_server.TCPServer, "_idle_timeout", _idle_timeout)
+    for name in ("_idle_timeout", "_initiate_server_close"):
+        patches.wrap(tcp_server.TCPServer, name, _between_requests)
 
 
 async def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -42,7 +43,8 @@ def _call_with(wrapped: Any, rest: Any, kwargs: Any, application: Application) -
     return wrapped(application, *rest, **kwargs)
 
 
-async def _idle_timeout(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
-    """A task that waits for the next request, and was made while the last one was answered."""
+async def _between_requests(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
+    """A task that waits for the next request, or for none any more; it was made while the last one
+    was answered."""
     hide_own_task(local.state.current, wrapped.__qualname__)
     return await wrapped(*args, **kwargs)
