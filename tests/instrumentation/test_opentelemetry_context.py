@@ -20,7 +20,8 @@ from drawing import check_drawing
 from whence import AsyncResource
 from whence.engine import SpanLifetime, create, local
 from whence.engine.resource_types import SERVER
-from whence.instrumentation.opentelemetry_context import ResourceSpan, SplicingContext
+from whence.instrumentation.opentelemetry_context import SplicingContext
+from whence.instrumentation.opentelemetry_spans import ResourceSpan
 
 
 def current() -> SpanContext:

@@ -14,8 +14,8 @@ from application import Application, attached, named, plain, short, with_span
 from drawing import check_drawing
 from whence.engine import SpanLifetime, close_scope, local, open_scope
 from whence.engine.resource_types import REQUEST
-from whence.instrumentation.opentelemetry_context import ResourceSpan
 from whence.instrumentation.opentelemetry_servers import _decide
+from whence.instrumentation.opentelemetry_spans import ResourceSpan
 
 
 class TestRequests:

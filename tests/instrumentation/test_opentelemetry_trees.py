@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 from application import REMOTE, Application, attached, named, plain, short, with_span
 from drawing import check_drawing
 from whence.engine import SpanLifetime, Tracer, clock, local
-from whence.instrumentation.opentelemetry_context import ResourceSpan
+from whence.instrumentation.opentelemetry_spans import ResourceSpan
 
 
 class TestTrees:
