@@ -83,7 +83,8 @@ def _building_from_originals(build: Callable[..., Any]) -> Callable[..., Any]:
 
 def _original(base: Any) -> Any:
     if type(base) is GenericAlias:
-        return GenericAlias(original(base.__origin__), base.__args__)
+        origin: Any = base.__origin__
+        return GenericAlias(original(origin), base.__args__)
     return original(base) if isinstance(base, type) else base
 
 

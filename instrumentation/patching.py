@@ -172,7 +172,7 @@ def _async_method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Any:
 def _type_of_async_method() -> Any:
     from wrapt import FunctionWrapper
 
-    class AsyncMethod(FunctionWrapper):  # type: ignore[misc]
+    class AsyncMethod(FunctionWrapper):  # type: ignore[type-arg]
         """An async def in a class, for those that ask whether it is one.
 
         Bound it is a method like any other, so that it can be compared, copied, pickled, and held
@@ -188,7 +188,8 @@ def _type_of_async_method() -> Any:
                     return original(**kwargs)
                 instance = args[0]
                 bound = original.__get__(instance, type(instance))
-                return self._self_wrapper(bound, instance, args[1:], kwargs)
+                wrapper: Wrapper = self._self_wrapper  # type: ignore[assignment]
+                return wrapper(bound, instance, args[1:], kwargs)
             except BaseException as error:
                 leave_traceback(error)
                 raise

@@ -198,7 +198,7 @@ def _created_elsewhere(task: AnyTask) -> AnyTask:
 def eager_task_stand_in() -> type:
     """A class to be called `asyncio.Task`."""
     stock: Any = tasks.Task
-    return _EagerStandIn(
+    stand_in: type = _EagerStandIn(
         stock.__name__,
         (stock,),
         {
@@ -210,3 +210,4 @@ def eager_task_stand_in() -> type:
             "_gives_way": True,
         },
     )
+    return stand_in

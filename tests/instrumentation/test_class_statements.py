@@ -70,7 +70,7 @@ def test_bases_of_every_form_are_taken(hook: None) -> None:
     class OfTask(asyncio.Task, Mixin):  # type: ignore[type-arg,metaclass]
         pass
 
-    class OfLocal(future):  # type: ignore[type-arg]
+    class OfLocal(future):  # type: ignore[misc,valid-type]
         pass
 
     made_by_function = types.new_class("Made", (asyncio.Future,))

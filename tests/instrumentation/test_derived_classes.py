@@ -158,8 +158,9 @@ def test_a_refused_settling_is_no_event_and_shows_no_frame_of_ours() -> None:
         with pytest.raises(asyncio.InvalidStateError) as refused:
             future.set_result(2)
         assert [str(entry.path) for entry in refused.traceback] == [__file__]
+        wrong: Any = Older
         with pytest.raises(TypeError) as refused_argument:
-            Older(5)  # type: ignore[call-arg]
+            wrong(5)
         assert [str(entry.path) for entry in refused_argument.traceback] == [__file__]
     assert story(events, "Future") == SETTLED
 
