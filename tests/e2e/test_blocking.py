@@ -41,7 +41,7 @@ def named(spans: list[SeenSpan], name: str) -> SeenSpan:
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_each_blocker_is_told_with_its_line_and_whom_it_delayed(traced: Tracing, loop: str) -> None:
-    spans = traced("blocking", loop=loop)
+    spans = traced("blocking", "--slow", "100", loop=loop)
     program = PROGRAMS / "blocking.py"
 
     (slept,) = blocks_of(named(spans, "task checkout"))
@@ -93,7 +93,7 @@ def test_a_request_is_blamed_and_not_the_connection_that_it_came_by(
     traced: Tracing, loop: str
 ) -> None:
     pytest.importorskip("aiohttp")
-    service = Service(traced, "blocking_web", loop=loop)
+    service = Service(traced, "blocking_web", "--slow", "100", loop=loop)
     with service.connection() as connection:
         for path in ("/quick", "/pages/tea", "/quick"):
             assert service.get(connection, path) == 200

@@ -27,9 +27,11 @@ class Tracing:
         return {"PYTHONPATH": folder, "EAR": folder, "LOOP": loop}
 
     def words(self, program: str, *options: str) -> list[str]:
-        """The command that runs a program and sends its spans here."""
-        endpoint = ["--endpoint", self.receiver.url]
-        return [*self.launch.whence, "run", *endpoint, *options, str(PROGRAMS / f"{program}.py")]
+        """The command that runs a program and sends its spans here.
+
+        What a busy machine does to a step is no part of the traces, if `options` do not say so."""
+        ours = ["--endpoint", self.receiver.url, "--slow", "60000"]
+        return [*self.launch.whence, "run", *ours, *options, str(PROGRAMS / f"{program}.py")]
 
     def __call__(
         self, program: str, *options: str, loop: str = "asyncio", **env: str
