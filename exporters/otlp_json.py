@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanContext
 
 from whence.version import VERSION
 
-from .otlp_fields import STATUS_ERROR, flags, trace_state
+from .otlp_fields import STATUS_ERROR, as_text, flags, is_int, trace_state
 from .spans import Span
 
 _SCOPE = f'{{"name":"whence","version":{quoted(VERSION)}}}'
@@ -104,7 +104,7 @@ def _value(value: Any) -> str:
         return f'{{"stringValue":{_text(value)}}}'
     if isinstance(value, bool):
         return '{"boolValue":true}' if value else '{"boolValue":false}'
-    if isinstance(value, int):
+    if is_int(value):
         return f'{{"intValue":"{int(value)}"}}'
     if isinstance(value, float):
         return f'{{"doubleValue":{_double(value)}}}'
@@ -112,7 +112,7 @@ def _value(value: Any) -> str:
         return f'{{"bytesValue":"{b64encode(value).decode()}"}}'
     if isinstance(value, Sequence):
         return f'{{"arrayValue":{{"values":[{",".join([_value(item) for item in value])}]}}}}'
-    return f'{{"stringValue":{_text(str(value))}}}'
+    return f'{{"stringValue":{_text(as_text(value))}}}'
 
 
 def _double(number: float) -> str:

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 from whence.version import VERSION
 
 from . import protobuf_wire as wire
-from .otlp_fields import STATUS_ERROR, flags, trace_state
+from .otlp_fields import STATUS_ERROR, as_text, flags, is_int, trace_state
 from .spans import Attributes, Span
 
 Run = tuple[int, bytes | memoryview]
@@ -158,7 +158,7 @@ def _value(value: Any) -> bytes:
         return wire.text(wire.STRING_VALUE, value)
     if isinstance(value, bool):
         return wire.BOOL_VALUE + wire.ONE_BYTE[value]
-    if isinstance(value, int) and wire.LEAST_INT <= value <= wire.MOST_INT:
+    if is_int(value):
         return wire.INT_VALUE + wire.varint(value & wire.SIGNED)
     if isinstance(value, float):
         return wire.DOUBLE_VALUE + wire.pack_double(value)
@@ -167,15 +167,7 @@ def _value(value: Any) -> bytes:
     if isinstance(value, Sequence):
         elements = b"".join(wire.sized(wire.ELEMENT, _value(item)) for item in value)
         return wire.sized(wire.ARRAY_VALUE, elements)
-    return wire.text(wire.STRING_VALUE, _as_text(value))
-
-
-def _as_text(value: Any) -> str:
-    """What is none of OTLP's types; its `__str__` may be anybody's."""
-    try:
-        return str(value)
-    except Exception as error:
-        return f"<unprintable: {type(error).__name__}>"
+    return wire.text(wire.STRING_VALUE, as_text(value))
 
 
 def _status(span: Span) -> bytes:

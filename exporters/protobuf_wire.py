@@ -32,7 +32,6 @@ def varint(number: int) -> bytes:
 ONE_BYTE = [bytes((number,)) for number in range(0x80)]
 SIGNED = (1 << 64) - 1
 """A negative int64 is the varint of its two's complement."""
-LEAST_INT, MOST_INT = -(1 << 63), (1 << 63) - 1
 
 
 def sized(before: bytes, content: bytes) -> bytes:

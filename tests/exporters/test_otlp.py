@@ -1,79 +1,17 @@
-"""OTLP to real receivers, and to what is none."""
+"""OTLP to real receivers: what arrives, where, how; and what is not disturbed."""
 
 import _thread
 import threading
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from functools import partial
 from typing import Any
 
-import grpc
 import pytest
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from exporting_spans import Receiver, batch_of, failure, protocol_of
 
-from configured import settings
 from lives import Lives
-from receivers import GrpcReceiver, HttpReceiver, answering, attributes_of, black_hole, free_port
+from receivers import GrpcReceiver, HttpReceiver, attributes_of, free_port
 from whence.engine import SpanLifetime
-from whence.exporters import otlp, otlp_waiting
-from whence.exporters.otlp import OtlpExporter
-from whence.exporting import CannotExport, ExportError, SpansRejected, Taken
-
-Receiver = HttpReceiver | GrpcReceiver
-
-
-def exhausted(seconds: float) -> bytes:
-    """The details of an error that is over in so many seconds."""
-    delay = Duration()
-    delay.FromNanoseconds(int(seconds * 1e9))
-    status = Status(code=8)
-    status.details.add().Pack(RetryInfo(retry_delay=delay))
-    return status.SerializeToString()
-
-
-@pytest.fixture(params=["http/protobuf", "grpc"])
-def receiver(request: pytest.FixtureRequest) -> Receiver:
-    name = "grpc_receiver" if request.param == "grpc" else "http_receiver"
-    found: Receiver = request.getfixturevalue(name)
-    return found
-
-
-def protocol_of(receiver: Receiver) -> str:
-    return "grpc" if isinstance(receiver, GrpcReceiver) else "http/protobuf"
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Starts exporters and stops them after the test."""
-    running: list[OtlpExporter] = []
-
-    def start(**config: Any) -> OtlpExporter:
-        exporter = OtlpExporter()
-        exporter.start(settings(**config))
-        running.append(exporter)
-        return exporter
-
-    yield start
-    for exporter in running:
-        exporter.stop(1)
-
-
-def batch_of(lives: Lives, number: int = 1, name: str = "main") -> list[SpanLifetime]:
-    for _ in range(number):
-        lives.live(2, name)
-    return lives.come_out()
-
-
-def failure(export: Callable[[], object]) -> str:
-    with pytest.raises(ExportError) as caught:
-        export()
-    return str(caught.value)
-
+from whence.exporters import otlp
+from whence.exporting import CannotExport, ExportError
 
 # What arrives
 
@@ -292,321 +230,87 @@ def test_a_certificate_that_cannot_be_read_is_one_line(
             started(endpoint="https://localhost:1", protocol=protocol)
 
 
-# What goes wrong
+# Whatever a program is full of
 
 
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_nobody_listens(lives: Lives, started: Any, protocol: str) -> None:
-    url = f"http://localhost:{free_port()}"
-    exporter = started(endpoint=url, protocol=protocol)
-    assert failure(lambda: exporter.export(batch_of(lives), None)) == (
-        f"no OTLP receiver at {url} (connection refused); the latest spans wait until one answers; "
-        "docker compose up -d starts Jaeger, --export console prints the trees"
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+ODD_TEXTS = [
+    "two\nlines",
+    "x" * 10_000,
+    "lone \udce9 surrogate",
+    "nul \x00",
+    "",
+    "\N{SNAKE}",
+    "\r\x1b[31m",
+]
+ODD_VALUES: list[Any] = [
+    *ODD_TEXTS,
+    *(float(word) for word in ("nan", "inf", "-inf", "-0.0", "5e-324")),
+    *(0, -1, 2**63 - 1, -(2**63), 2**63, -(2**70), True),
+    *(b"\xff\x00", ["a", "\udcff"], [1, 2**70], (), None, {"a": 1}, object, Unprintable()),
+]
+
+
+def odd_lives(lives: Lives) -> list[SpanLifetime]:
+    for text in ODD_TEXTS:
+        lives.live(2, text)
+        lives.fail(lives.begin(text), ValueError(text), after=2)
+    for number, value in enumerate(ODD_VALUES):
+        lifetime = lives.live(2, "main")
+        lifetime.attributes = {"odd": value}
+        if number % 2:
+            lifetime.attributes["\udcff"] = value
+        lifetime = lives.live(2, "eventful")
+        lifetime.events = [("odd", lives.now, {"odd": value})]
+    backwards = lives.live(2, "backwards")
+    backwards.created, backwards.ended = backwards.ended, backwards.created
+    overdone = lives.live(2, "overdone")
+    overdone.run = overdone.ready = 10**18
+    return lives.come_out()
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json", "grpc"])
+def test_no_text_and_no_value_costs_a_span(
+    lives: Lives,
+    http_receiver: HttpReceiver,
+    grpc_receiver: GrpcReceiver,
+    started: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: str,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    receiver: Receiver = grpc_receiver if protocol == "grpc" else http_receiver
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    exporter = started()
+    sent = 0
+    # More than once: what has been met before takes another way.
+    for _ in range(3):
+        batch = odd_lives(lives)
+        assert exporter.export(batch, None).sent == len(batch)
+        sent += len(batch)
+    assert len(receiver.received.spans) == sent
+    assert all(
+        span.start_time_unix_nano <= span.end_time_unix_nano for span in receiver.received.spans
     )
+    assert "task two\nlines" in receiver.received.names
 
 
-def test_no_hint_at_jaeger_where_it_would_not_help(lives: Lives, started: Any) -> None:
-    exporter = started(endpoint="http://collector.invalid:4318")
-    text = failure(lambda: exporter.export(batch_of(lives), None))
-    assert text.startswith("no OTLP receiver at http://collector.invalid:4318 (")
-    assert "docker" not in text
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_nobody_answers(lives: Lives, started: Any, protocol: str) -> None:
-    with black_hole() as port:
-        exporter = started(endpoint=f"http://127.0.0.1:{port}", protocol=protocol)
-        before = time.monotonic()
-        text = failure(lambda: exporter.export(batch_of(lives), 0.3))
-        assert time.monotonic() - before < 1.5
-        if protocol == "grpc":
-            assert text.startswith(f"no OTLP receiver at http://127.0.0.1:{port} (")
-        else:
-            assert "(no answer within 0.3 s)" in text
-
-
-def test_the_timeout_is_as_the_variables_say(
-    lives: Lives, started: Any, monkeypatch: pytest.MonkeyPatch
+def test_long_texts_are_cut_as_the_sdk_would(
+    lives: Lives, receiver: Receiver, started: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.2")
-    with black_hole() as port:
-        exporter = started(endpoint=f"http://127.0.0.1:{port}")
-        assert "within 0.2 s" in failure(lambda: exporter.export(batch_of(lives), None))
-
-
-@pytest.mark.parametrize(
-    "garbage", [b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"\x00\xff" * 500, b"HTTP/1.1 oops\r\n\r\n"]
-)
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_what_answers_is_something_else(
-    lives: Lives, started: Any, garbage: bytes, protocol: str
-) -> None:
-    with answering(garbage) as port:
-        exporter = started(endpoint=f"http://127.0.0.1:{port}", protocol=protocol)
-        text = failure(lambda: exporter.export(batch_of(lives), 2))
-        assert text.startswith(f"no OTLP receiver at http://127.0.0.1:{port} (")
-        assert "\n" not in text
-
-
-def test_a_web_page_is_no_receiver(lives: Lives, http_receiver: HttpReceiver, started: Any) -> None:
-    http_receiver.answer, http_receiver.content_type = b"<html>", "text/html; charset=utf-8"
-    exporter = started(endpoint=http_receiver.url)
-    assert "(what answers there is a web page)" in failure(
-        lambda: exporter.export(batch_of(lives), None)
-    )
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (401, "(401 Unauthorized); they are dropped; OTEL_EXPORTER_OTLP_HEADERS carries"),
-        (404, "(404 Not Found); they are dropped; the endpoint is the part before /v1/traces"),
-        (400, "(400 Bad Request); they are dropped"),
-        (429, "(429 Too Many Requests); they are tried again"),
-        (503, "(503 Service Unavailable); they are tried again"),
-        (302, "(302 Found, to nowhere); they are dropped"),
-    ],
-)
-def test_a_receiver_that_refuses_says_why(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, status: int, expected: str
-) -> None:
-    http_receiver.status = status
-    exporter = started(endpoint=http_receiver.url)
-    text = failure(lambda: exporter.export(batch_of(lives), None))
-    assert text.startswith(f"the OTLP receiver at {http_receiver.url} refused spans {expected}")
-
-
-def test_a_grpc_receiver_that_refuses_says_why(
-    lives: Lives, grpc_receiver: GrpcReceiver, started: Any
-) -> None:
-    grpc_receiver.code = grpc.StatusCode.UNAUTHENTICATED
-    exporter = started(endpoint=grpc_receiver.url, protocol="grpc")
-    text = failure(lambda: exporter.export(batch_of(lives), None))
-    assert "refused spans (UNAUTHENTICATED told so by the test)" in text
-    assert "OTEL_EXPORTER_OTLP_HEADERS" in text
-
-
-def fail_at_first(receiver: Receiver) -> Callable[[], None]:
-    """Have a receiver refuse for a while; gives what ends that."""
-    if isinstance(receiver, GrpcReceiver):
-        receiver.code = grpc.StatusCode.UNAVAILABLE
-        return partial(setattr, receiver, "code", None)
-    receiver.status = 503
-    return partial(setattr, receiver, "status", 200)
-
-
-def test_a_receiver_that_comes_back_gets_what_waited_first(
-    lives: Lives, receiver: Receiver, started: Any
-) -> None:
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100")
     exporter = started(endpoint=receiver.url, protocol=protocol_of(receiver))
-    come_back = fail_at_first(receiver)
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch_of(lives, 2, "first"), None)
-    assert (caught.value.taken.sent, caught.value.taken.waiting) == (0, 2)
-    assert exporter.keep(batch_of(lives, 1, "kept")).waiting == 3
-    come_back()
-    taken = exporter.export(batch_of(lives, 1, "next"), None)
-    assert (taken.sent, taken.waiting) == (4, 0)
-    assert receiver.received.names == ["task first", "task first", "task kept", "task next"]
-
-
-def test_what_waited_goes_also_without_anything_new(
-    lives: Lives, receiver: Receiver, started: Any
-) -> None:
-    exporter = started(endpoint=receiver.url, protocol=protocol_of(receiver))
-    come_back = fail_at_first(receiver)
-    failure(lambda: exporter.export(batch_of(lives), None))
-    come_back()
-    assert exporter.export([], None).sent == 1
-    assert receiver.received.names == ["task main"]
-
-
-def test_many_small_batches_that_waited_go_in_few_requests(
-    lives: Lives, receiver: Receiver, started: Any
-) -> None:
-    exporter = started(endpoint=receiver.url, protocol=protocol_of(receiver))
-    for number in range(50):
-        exporter.keep(batch_of(lives, 1, f"nr {number}"))
-    assert exporter.export([], None).sent == 50
-    assert receiver.received.names == [f"task nr {number}" for number in range(50)]
-    assert len(receiver.received.requests) == 1
-
-
-def test_many_that_waited_go_in_requests_of_their_usual_size(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(otlp, "MOST_BYTES", 4000)
-    exporter = started(endpoint=http_receiver.url)
-    exporter.keep(batch_of(lives, 100))
-    assert exporter.export([], None).sent == 100
-    assert len(http_receiver.received.spans) == 100
-    assert len(http_receiver.received.requests) > 8
-
-
-def test_what_waits_is_bounded_and_the_oldest_go(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exporter = started(endpoint=http_receiver.url)
-    (size,) = [len(parcel.content) for parcel in exporter._parcels(batch_of(lives), Taken(0))]
-    monkeypatch.setattr(otlp_waiting, "MOST_WAITING", size * 5 + size // 2)
-    waiting = [exporter.keep(batch_of(lives, 1, f"{number:04}")).waiting for number in range(20)]
-    assert waiting == [1, 2, 3, 4, *[5] * 16]
-    assert exporter.export([], None).sent == 5
-    assert http_receiver.received.names == [f"task {number:04}" for number in range(15, 20)]
-
-
-def test_in_json_what_waited_goes_as_it_was(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
-    exporter = started(endpoint=http_receiver.url)
-    for name in ("a", "b"):
-        exporter.keep(batch_of(lives, 2, name))
-    assert exporter.export([], None).sent == 4
-    assert http_receiver.received.names == ["task a", "task a", "task b", "task b"]
-
-
-@pytest.mark.parametrize(
-    ("status", "waits"),
-    [(400, 0), (401, 0), (404, 0), (413, 0), (500, 0), (429, 1), (502, 1), (503, 1), (504, 1)],
-)
-def test_what_may_be_tried_again_over_http_waits(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, status: int, waits: int
-) -> None:
-    http_receiver.status = status
-    exporter = started(endpoint=http_receiver.url)
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch_of(lives), None)
-    assert caught.value.taken.waiting == waits
-    http_receiver.status = 200
-    assert exporter.export([], None).sent == waits
-
-
-@pytest.mark.parametrize(
-    ("code", "waits"),
-    [
-        ("CANCELLED", 1),
-        ("DEADLINE_EXCEEDED", 1),
-        ("ABORTED", 1),
-        ("OUT_OF_RANGE", 1),
-        ("UNAVAILABLE", 1),
-        ("DATA_LOSS", 1),
-        ("RESOURCE_EXHAUSTED", 0),
-        ("INVALID_ARGUMENT", 0),
-        ("UNIMPLEMENTED", 0),
-        ("INTERNAL", 0),
-        ("UNAUTHENTICATED", 0),
-    ],
-)
-def test_what_may_be_tried_again_over_grpc_waits(
-    lives: Lives, grpc_receiver: GrpcReceiver, started: Any, code: str, waits: int
-) -> None:
-    grpc_receiver.code = grpc.StatusCode[code]
-    exporter = started(endpoint=grpc_receiver.url, protocol="grpc")
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch_of(lives), None)
-    assert caught.value.taken.waiting == waits
-
-
-@pytest.mark.parametrize(
-    ("header", "least", "most"),
-    [
-        ("7", 7, 7),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
-        (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
-    ],
-)
-def test_the_receiver_may_say_when_to_come_again(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, header: str, least: int, most: int
-) -> None:
-    http_receiver.status, http_receiver.more_headers = 429, {"Retry-After": header}
-    exporter = started(endpoint=http_receiver.url)
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch_of(lives), None)
-    assert caught.value.retry_after is not None
-    assert least <= caught.value.retry_after <= most
-
-
-@pytest.mark.parametrize("header", ["soon", "-1", "1e400", "", "Wed, 99 Foo 2026"])
-def test_nonsense_about_when_to_come_again_is_nothing(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, header: str
-) -> None:
-    http_receiver.status, http_receiver.more_headers = 429, {"Retry-After": header}
-    exporter = started(endpoint=http_receiver.url)
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch_of(lives), None)
-    assert caught.value.retry_after is None
-
-
-@pytest.mark.parametrize(
-    ("details", "after"),
-    [(b"\xff\xff", None), (Status(code=8).SerializeToString(), None), (exhausted(4.5), 4.5)],
-)
-def test_a_grpc_receiver_that_is_exhausted_may_say_until_when(
-    lives: Lives, grpc_receiver: GrpcReceiver, started: Any, details: bytes, after: float | None
-) -> None:
-    grpc_receiver.code = grpc.StatusCode.RESOURCE_EXHAUSTED
-    grpc_receiver.trailers = (("grpc-status-details-bin", details),)
-    exporter = started(endpoint=grpc_receiver.url, protocol="grpc")
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch_of(lives), None)
-    assert caught.value.retry_after == after
-    assert caught.value.taken.waiting == (0 if after is None else 1)
-
-
-def test_a_grpc_receiver_that_starts_later_is_found_at_once(lives: Lives, started: Any) -> None:
-    """A channel that failed would by itself wait longer and longer before it tries again."""
-    port = free_port()
-    exporter = started(endpoint=f"http://127.0.0.1:{port}", protocol="grpc")
-    for _ in range(8):
-        failure(lambda: exporter.export(batch_of(lives), None))
-    receiver = GrpcReceiver(port)
-    try:
-        assert exporter.export(batch_of(lives), None).sent == 9
-    finally:
-        receiver.close()
-
-
-def test_a_receiver_may_reject_some(lives: Lives, receiver: Receiver, started: Any) -> None:
-    answer = ExportTraceServiceResponse()
-    answer.partial_success.rejected_spans = 2
-    answer.partial_success.error_message = "too old"
-    if isinstance(receiver, GrpcReceiver):
-        receiver.answer = answer
-    else:
-        receiver.answer = answer.SerializeToString()
-    exporter = started(endpoint=receiver.url, protocol=protocol_of(receiver))
-    with pytest.raises(SpansRejected, match=r"rejected 2 spans \(too old\)") as caught:
-        exporter.export(batch_of(lives, 3), None)
-    assert caught.value.taken.sent == 1
-
-
-def test_what_arrived_before_a_failure_counts_as_sent(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(otlp, "MOST_BYTES", 1)
-    exporter = started(endpoint=http_receiver.url)
-    batch = batch_of(lives, 5)
-    original = exporter._transport.send
-
-    def send_two(data: bytes, timeout: float) -> bytes:
-        if len(http_receiver.received.spans) == 2:
-            http_receiver.status = 500
-        answer: bytes = original(data, timeout)
-        return answer
-
-    exporter._transport.send = send_two
-    with pytest.raises(ExportError) as caught:
-        exporter.export(batch, None)
-    assert caught.value.taken.sent == 2
-
-
-def test_no_time_left_is_no_request(
-    lives: Lives, http_receiver: HttpReceiver, started: Any
-) -> None:
-    exporter = started(endpoint=http_receiver.url)
-    assert "was too slow" in failure(lambda: exporter.export(batch_of(lives), 0.0))
-    assert http_receiver.received.paths == []
+    for _ in range(3):
+        lifetime = lives.live(2, "main")
+        lifetime.attributes = {"long": "x" * 10_000, "number": 5}
+        exporter.export(lives.come_out(), None)
+        attributes = attributes_of(receiver.received.spans[-1])
+        assert attributes["long"] == "x" * 100
+        assert attributes["number"] == 5
 
 
 # What is not disturbed
