@@ -24,7 +24,9 @@ from whence.engine.resource_types import REQUEST
 
 from .own_tasks import hide_own_task
 
-WEBSOCKET = "WEBSOCKET"
+_WEBSOCKET = "WEBSOCKET"
+_SCHEMES = {"http": "ws", "https": "wss", "wss": "wss"}
+"""What a server may call the scheme of a websocket -> its own."""
 
 _CARRIED = ("traceparent", "tracestate", "baggage", "b3", "uber-trace-id", "x-b3-traceid")
 """Headers that may name a remote parent; the sender thread reads them as OTEL_PROPAGATORS says."""
@@ -92,8 +94,10 @@ def is_websocket(lifetime: Lifetime) -> None:
     """Note that a request is for a websocket, before or after its route is found."""
     if isinstance(lifetime, SpanLifetime) and lifetime.name is not None:
         _, space, template = lifetime.name.partition(" ")
-        lifetime.name = WEBSOCKET + space + template
-        _say(lifetime, "network.protocol.name", "websocket")
+        lifetime.name = _WEBSOCKET + space + template
+        said = lifetime.attributes or {}
+        scheme = _SCHEMES.get(said.get("url.scheme"), "ws")
+        lifetime.attributes = {**said, "network.protocol.name": "websocket", "url.scheme": scheme}
 
 
 def routed(template: str | None, handler: Any) -> None:

@@ -262,6 +262,33 @@ def test_a_websocket_is_one_request_from_the_first_message_to_the_last() -> None
     assert seen == [*events.ids("Request")] * 4
 
 
+def test_a_websocket_says_that_it_is_one() -> None:
+    async def handler(request: Any) -> Any:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("hello")
+        await socket.close()
+        return socket
+
+    async def main() -> None:
+        async with (
+            site(web.get("/rooms/{name}", handler)) as running,
+            running.session.ws_connect(running.url + "/rooms/secret") as socket,
+        ):
+            assert await socket.receive_str() == "hello"
+
+    (span,) = spans_of(main)
+    assert (span.name, span.outcome) == ("WEBSOCKET /rooms/{name}", "done")
+    assert span.attributes == {
+        "http.request.method": "GET",
+        "http.response.status_code": 101,
+        "http.route": "/rooms/{name}",
+        "network.protocol.name": "websocket",
+        "url.scheme": "ws",
+        "carrier": {},
+    }
+
+
 def test_a_client_that_goes_away_ends_its_request() -> None:
     async def main() -> None:
         started, gate = asyncio.Event(), asyncio.Event()
@@ -377,6 +404,7 @@ def test_the_methods_of_aiohttp_are_put_back() -> None:
         (web_protocol.RequestHandler, "_handle_request"),
         (web_protocol.RequestHandler, "handle_error"),
         (web_urldispatcher.UrlMappingMatchInfo, "freeze"),
+        (web.WebSocketResponse, "_pre_start"),
     ]
     before = [vars(owner)[name] for owner, name in places]
     with record():

@@ -1,4 +1,4 @@
-"""What applications see of their server, and what it logs of them: the same, whoever is watching."""
+"""What applications see of their server, and what it logs of them: as without whence."""
 
 import pytest
 from undisturbed import Undisturbed
