@@ -17,10 +17,11 @@ NEVER = sys.maxsize
 class Ring:
     """A bounded buffer of finished lifetimes."""
 
-    __slots__ = ("_buffer", "_capacity", "_room", "_wake_at", "dropped", "pushed", "wake")
+    __slots__ = ("_buffer", "_capacity", "_room", "_wake_at", "drained", "dropped", "wake")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self.pushed = 0
+        self.drained = 0
+        """How many have come out: written by the one who drains, it only ever grows."""
         self.dropped = 0
         self._buffer: deque[SpanLifetime] = deque()
         self.wake: Callable[[], object] = lambda: None
@@ -48,13 +49,17 @@ class Ring:
         self._wake_at = held
         self._room = min(self._capacity, held)
 
+    @property
+    def pushed(self) -> int:
+        """How many it has taken."""
+        return self.drained + len(self._buffer)
+
     def push(self, lifetime: SpanLifetime) -> bool:
         """Take a lifetime, or count it as dropped; whether it was taken."""
         buffer = self._buffer
         # One comparison for whatever may be special, for every span of the program pays for it.
         if len(buffer) < self._room:
             buffer.append(lifetime)
-            self.pushed += 1
             return True
         return self._push_beyond(lifetime)
 
@@ -65,7 +70,6 @@ class Ring:
             self.dropped += 1
             return False
         self._buffer.append(lifetime)
-        self.pushed += 1
         if held >= self._wake_at:
             self.wake()
         return True
@@ -73,12 +77,14 @@ class Ring:
     def drain(self, most: int) -> list[SpanLifetime]:
         """The oldest lifetimes, `most` of them at the most."""
         popleft = self._buffer.popleft
-        return [popleft() for _ in range(min(most, len(self._buffer)))]
+        number = min(most, len(self._buffer))
+        self.drained += number
+        return [popleft() for _ in range(number)]
 
     def clear(self) -> None:
         """Forget everything: in a forked child it is the parent's."""
         self._buffer.clear()
-        self.pushed = self.dropped = 0
+        self.drained = self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._buffer)
