@@ -28,7 +28,7 @@ class Alike(NamedTuple):
 def read_traces(file: str) -> list[Alike]:
     """The traces in the file by name, what was slowest first."""
     lines = Path(file).read_text(encoding="utf-8").splitlines()
-    rows = _readable([row for line in lines for row in rows_of_request(line)])
+    rows = [_with_short_paths(row) for line in lines for row in rows_of_request(line)]
     names: dict[str, list[Tree]] = {}
     for tree in trees_of(rows):
         names.setdefault(_root(tree).name, []).append(tree)
@@ -76,16 +76,10 @@ def _lines(heading: str, tree: Sequence[Row]) -> Iterator[str]:
     yield ""
 
 
-def _readable(rows: Sequence[Row]) -> Iterator[Row]:
-    """With files as people say them, `shop/pages.py`, and with the name of what delayed a row,
-    which is of another trace."""
-    names = {row.attributes.get("whence.async_id"): row.name for row in rows}
-    for row in rows:
-        attributes = _with_short_path(row.attributes)
-        by = attributes.get("whence.delayed.by")
-        if by in names:
-            attributes["whence.delayed.by"] = names[by]
-        yield row._replace(attributes=attributes, blocks=tuple(map(_with_short_path, row.blocks)))
+def _with_short_paths(row: Row) -> Row:
+    """With files as people say them: `shop/pages.py`."""
+    blocks = tuple(map(_with_short_path, row.blocks))
+    return row._replace(attributes=_with_short_path(row.attributes), blocks=blocks)
 
 
 def _with_short_path(attributes: Mapping[str, Any]) -> dict[str, Any]:
