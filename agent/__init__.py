@@ -15,8 +15,8 @@ from .version import VERSION as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .finished_traces import Span, Trace
-    from .trace_listener import TraceListener, on_trace
+    from .listening.finished_traces import Span, Trace
+    from .listening.trace_listener import TraceListener, on_trace
 
 __all__ = [
     "AsyncHook",
@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 _ON_DEMAND = {
-    "Span": "finished_traces",
-    "Trace": "finished_traces",
-    "TraceListener": "trace_listener",
-    "on_trace": "trace_listener",
+    "Span": "listening.finished_traces",
+    "Trace": "listening.finished_traces",
+    "TraceListener": "listening.trace_listener",
+    "on_trace": "listening.trace_listener",
 }
 """What most attached processes never ask for -> the module that has it."""
 

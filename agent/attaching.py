@@ -7,14 +7,24 @@ import atexit
 import os
 import sys
 
-from . import engine, environment, pipeline, recording
-from .config import DEFAULT, SettingError, Settings, disabled_by, is_on, keyword_layer, resolve
+from . import engine, recording
 from .report import StartFacts, end_block, only_in, say, start_line, warn
+from .sending import pipeline
+from .settings import environment
+from .settings.config import (
+    DEFAULT,
+    SettingError,
+    Settings,
+    disabled_by,
+    is_on,
+    keyword_layer,
+    resolve,
+)
 from .version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .trace_listener import TraceListener
+    from .listening.trace_listener import TraceListener
 
 _settings: Settings | None = None
 _environment_asked = False
@@ -132,7 +142,8 @@ def _attach_from_environment() -> None:
     if not by_run:
         for label in chosen.without_effect():
             warn(f"{label} has no effect in this version")
-    if speaks:
+    if speaks and environ.get(environment.STARTED) != str(os.getpid()):
+        environ[environment.STARTED] = str(os.getpid())
         say(start_line(_start_facts(chosen)))
     if chosen.no_child:
         from whence.sitecustomize import FOLDER

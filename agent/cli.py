@@ -77,14 +77,14 @@ def agent_main() -> int:
 
 def run(words: "Sequence[str]") -> int:
     """`whence run`."""
-    from .arguments import HelpWanted, UsageError, options_help, read_options
-    from .config import SettingError
+    from .settings.arguments import HelpWanted, UsageError, options_help, read_options
+    from .settings.config import SettingError
 
     try:
         options, program = read_options(words)
         if not program:
             raise UsageError("expected a program: script.py, -m module or a command")
-        from .run import CannotRun, run
+        from .commands.run import CannotRun, run
 
         try:
             return run(options, program)
@@ -99,9 +99,9 @@ def run(words: "Sequence[str]") -> int:
 
 def env(words: "Sequence[str]") -> int:
     """`whence env`."""
-    from .arguments import HelpWanted, UsageError, options_help, read_options
-    from .config import SettingError
-    from .env import describe
+    from .commands.env import describe
+    from .settings.arguments import HelpWanted, UsageError, options_help, read_options
+    from .settings.config import SettingError
 
     try:
         options, rest = read_options(words)
@@ -117,9 +117,9 @@ def env(words: "Sequence[str]") -> int:
 
 def doctor(words: "Sequence[str]") -> int:
     """`whence doctor`."""
-    from .arguments import HelpWanted, UsageError, options_help, read_options
-    from .config import SettingError
-    from .run import CannotRun
+    from .commands.run import CannotRun
+    from .settings.arguments import HelpWanted, UsageError, options_help, read_options
+    from .settings.config import SettingError
 
     own = words[: words.index("--")] if "--" in words else words
     as_json = "--json" in own

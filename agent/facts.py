@@ -5,18 +5,18 @@ Read after the pipeline has stopped, so that the numbers are final.
 
 import os
 
-from . import pipeline
 from .engine import RecordedLifetime, open_lifetimes, site
 from .engine.blocks import blocks
 from .engine.resource_types import FUTURE, known_types
 from .engine.sites import Site
 from .naming import span_name
 from .report import Block, EndFacts
+from .sending import pipeline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .config import Settings
     from .engine import Cause
+    from .settings.config import Settings
 
 MAX_HOPS = 4
 """Causes named in a chain of what stayed open."""

@@ -1,11 +1,11 @@
 """Switching the recording on and off, as the settings say."""
 
 from . import engine, instrumenting, watchdog
-from .config import Settings
 from .engine import recorder
 from .engine.blocks import blocks
 from .engine.resource_types import select_types
 from .engine.selected import select
+from .settings.config import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from types import CodeType, ModuleType
 
 from .engine import SpanLifetime
 from .naming import short_name
-from .values import GLOB_KINDS, split_glob
+from .settings.values import GLOB_KINDS, split_glob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ class Live:
 
     def finish(self) -> None:
         """Stop sending, as at the end of a process, with more time."""
-        from whence import pipeline
+        from whence.sending import pipeline
 
         pipeline.stop(PATIENCE)
 

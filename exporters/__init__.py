@@ -1,7 +1,7 @@
 """What takes the finished lifetimes somewhere.
 
-An exporter is a class without arguments, named in `whence.exporting.EXPORTERS` or by another
-distribution with an entry point in the group `whence.exporters`:
+An exporter is a class without arguments, named in `whence.sending.exporting.EXPORTERS` or by
+another distribution with an entry point in the group `whence.exporters`:
 
     class MyExporter:
         label = "my server at http://..."        # what the user calls the destination
@@ -17,9 +17,9 @@ The rules:
 - `batch` is a sequence of `whence.engine.SpanLifetime`.  It may be empty, which is only a chance to
   do what was put off.  `whence.exporters.spans.span_maker(settings).spans_of(batch)` makes spans of
   those that are sampled, `whence.exporters.readable` makes OpenTelemetry's of them.
-- `export` returns `whence.exporting.Taken`: how many spans arrived, and how many were not sampled.
-  What did not arrive it says by raising `ExportError`, with the line for the user as text; then the
-  destination is left alone for a while.  It tries once: it never waits to try again.
+- `export` returns `whence.sending.exporting.Taken`: how many spans arrived, and how many were not
+  sampled.  What did not arrive it says by raising `ExportError`, with the line for the user as
+  text; then the destination is left alone for a while.  It tries once: it never waits to try again.
 - `timeout` is None while the program runs: the exporter's own applies.  At the end of the process
   it is what is left, in seconds.
 - `start` raises `CannotExport`, with the line for the user, if what it was told can never work.

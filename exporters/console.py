@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from time import monotonic
 
-from whence.config import Settings
 from whence.engine import OPEN, SpanLifetime, Trace
-from whence.exporting import Taken
 from whence.report import say
+from whence.sending.exporting import Taken
+from whence.settings.config import Settings
 
 from .spans import Span, SpanMaker, span_maker
 from .tree import WIDTH, render, row_of_span

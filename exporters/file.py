@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 
-from whence.config import Settings
 from whence.engine import SpanLifetime, Trace
-from whence.exporting import ExportError, Taken
+from whence.sending.exporting import ExportError, Taken
+from whence.settings.config import Settings
 
-from .otlp_json import JsonEncoder
+from .otlp.json_encoder import JsonEncoder
 from .spans import SpanMaker, span_maker
 
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)

@@ -5,9 +5,9 @@ from typing import Any
 
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from whence.config import Settings
 from whence.engine import SpanLifetime, Trace
-from whence.exporting import CannotExport, ExportError, Taken
+from whence.sending.exporting import CannotExport, ExportError, Taken
+from whence.settings.config import Settings
 
 from .entry_points import load
 from .readable import readable

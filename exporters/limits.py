@@ -1,13 +1,30 @@
-"""OpenTelemetry's limits on attributes: how many, and how long a text may be."""
+"""OpenTelemetry's limits: how many attributes, events and links, and how long a text may be."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.sdk.trace import SpanLimits
+
+Item = TypeVar("Item")
 
 
 def limited(attributes: dict[str, Any], limits: SpanLimits) -> tuple[dict[str, Any], int]:
     """What the limits leave of the attributes of a span, and how many they take away."""
-    most, longest = limits.max_span_attributes, limits.max_span_attribute_length
+    return _limited(attributes, limits.max_span_attributes, limits.max_span_attribute_length)
+
+
+def limited_of_event(attributes: dict[str, Any], limits: SpanLimits) -> dict[str, Any]:
+    """What the limits leave of the attributes of an event."""
+    return _limited(attributes, limits.max_event_attributes, limits.max_attribute_length)[0]
+
+
+def latest(items: list[Item], most: int | None) -> list[Item]:
+    """The events or links that the limits leave: the last ones."""
+    return items if most is None or len(items) <= most else items[len(items) - most :]
+
+
+def _limited(
+    attributes: dict[str, Any], most: int | None, longest: int | None
+) -> tuple[dict[str, Any], int]:
     dropped = 0
     if most is not None and len(attributes) > most:
         dropped = len(attributes) - most

@@ -38,8 +38,8 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.sdk.version import __version__ as SDK_VERSION
 
-from whence.config import DEFAULT, Settings
 from whence.report import warn
+from whence.settings.config import DEFAULT, Settings
 from whence.version import VERSION
 
 from .entry_points import load, names

@@ -15,11 +15,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.trace import SpanContext, SpanKind
 
-from whence.config import Settings
 from whence.engine import Span as Place
 from whence.engine import SpanLifetime, Trace, TraceIdentity, site
 from whence.engine.sites import Site
 from whence.naming import span_name
+from whence.settings.config import Settings
 
 from .identity import identities
 from .kinds import KIND, kind_of

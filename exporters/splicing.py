@@ -24,11 +24,11 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import SpanContext
 
-from whence.config import Settings
 from whence.engine import Span
+from whence.settings.config import Settings
 
 from .identity import identities
-from .otlp_settings import OtlpSettings
+from .otlp.settings import OtlpSettings
 from .provider import Providers, is_explicit
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

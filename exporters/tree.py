@@ -205,8 +205,8 @@ def _line(row: Row, lead: str, below: str) -> _Line:
     what, paint = _what(row)
     delay = row.attributes.get("whence.delayed.time")
     if delay is not None:
-        by = row.attributes.get("whence.delayed.by")
-        what = "; ".join([*filter(None, [what]), f"delayed {_duration(delay, delay)} by {by}"])
+        blocker = _one_line(row.attributes.get("whence.delayed.blocker", "?"))
+        what = "; ".join(filter(None, (what, f"delayed {_duration(delay, delay)} by {blocker}")))
         paint = paint or _YELLOW
     return _Line(lead, _one_line(row.name), times, _where(row.attributes), what, paint, below)
 
@@ -220,7 +220,7 @@ def _what(row: Row) -> tuple[str, str]:
     if row.attributes.get("whence.segment"):
         what = f"segment {row.attributes['whence.segment'] + 1} {what}".rstrip()
     if row.blocks:
-        what = "; ".join([*filter(None, [what]), *map(_block, row.blocks)])
+        what = "; ".join(filter(None, (what, *map(_block, row.blocks))))
         paint = _RED
     return _one_line(what), paint
 

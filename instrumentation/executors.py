@@ -52,7 +52,7 @@ class WorkItem(_Stock):  # type: ignore[misc]
             return
         fn = getattr(self, "fn", None)
         lifetime = create(state, _type_of(fn), self, state.current)
-        if isinstance(lifetime, SpanLifetime):
+        if isinstance(lifetime, SpanLifetime) and lifetime.type is EXECUTOR_JOB:
             lifetime.name = job_name(fn)
         self._whence = Token(lifetime)
 

@@ -12,7 +12,7 @@ the one that the program has chosen:
   it is.  So every context that is attached carries the id of what executed.
 - Not in a container, where the program reads what it had when it began to listen.  Not where it
   would tear a span of the application that still goes on from what is done inside of it.  Not
-  where our spans and the application's do not go together (`whence.splicing`).
+  where our spans and the application's do not go together (`whence.sending.splicing`).
 - *The application's for us.*  A new resource asks for the span that was made current since what
   executes began: its parent, or link (`whence.engine.parents`).
 - A request of which an instrumentation makes a SERVER span is in the trace once: ours gives way,
@@ -52,7 +52,7 @@ from whence.engine import (
     standing_for,
 )
 from whence.engine.resource_types import REQUEST
-from whence.splicing import splicing
+from whence.sending.splicing import splicing
 
 from .opentelemetry_spans import ResourceSpan
 from .patching import Patches

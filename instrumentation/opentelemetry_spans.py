@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, Span, SpanContext
 
 from whence.engine import SpanLifetime, place_now, standing_for
-from whence.splicing import splicing
+from whence.sending.splicing import splicing
 
 
 class ResourceSpan(NonRecordingSpan):

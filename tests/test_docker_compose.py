@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from whence.config import resolve
+from whence.settings.config import resolve
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "docker-compose.yml"

@@ -8,10 +8,16 @@ ROOT = Path(__file__).parent.parent
 
 PACKAGES = {
     "whence": "agent",
+    "whence/commands": "agent/commands",
     "whence/doctor": "agent/doctor",
     "whence/engine": "agent/engine",
+    "whence/listening": "agent/listening",
+    "whence/sending": "agent/sending",
+    "whence/settings": "agent/settings",
     "whence/instrumentation": "instrumentation",
     "whence/exporters": "exporters",
+    "whence/exporters/metrics": "exporters/metrics",
+    "whence/exporters/otlp": "exporters/otlp",
     "whence/sitecustomize": "sitecustomize",
     "whence/examples": "examples",
     "whence/examples/shop": "examples/shop",

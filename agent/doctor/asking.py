@@ -6,8 +6,8 @@ import subprocess
 
 from whence.sitecustomize import FOLDER
 
-from .. import environment
-from ..run import travelling
+from ..commands.run import travelling
+from ..settings import environment
 from .probe import EVERYTHING, MARK
 
 TYPE_CHECKING = False

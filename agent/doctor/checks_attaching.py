@@ -4,8 +4,8 @@ import os
 
 from whence.sitecustomize import FOLDER
 
-from ..config import is_on
-from ..environment import ATTACH, PYTHONPATH
+from ..settings.config import is_on
+from ..settings.environment import ATTACH, PYTHONPATH
 from ..version import VERSION
 from .findings import ERROR, NOTE, WARNING, Finding
 

@@ -2,17 +2,17 @@
 
 import re
 
-from ..config import DEFAULT, SettingError, disabled_by, resolve
-from ..environment import ATTACH, COMMAND, FIRST_PID, PREFIX, RUN_PID
-from ..options import TABLE
-from ..project import find_project_settings
+from ..settings.config import DEFAULT, SettingError, disabled_by, resolve
+from ..settings.environment import ATTACH, COMMAND, FIRST_PID, PREFIX, RUN_PID
+from ..settings.options import TABLE
+from ..settings.project import find_project_settings
 from .findings import ERROR, NOTE, WARNING, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..config import Layer, Settings
+    from ..settings.config import Layer, Settings
 
 _KNOWN = {row.variable for row in TABLE} | {
     ATTACH,

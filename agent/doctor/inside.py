@@ -10,11 +10,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from .. import engine, instrumenting, pipeline
+from .. import engine, instrumenting
 from ..attaching import settings
-from ..config import Settings
-from ..exporting import CannotExport, ExportError, load_exporter
 from ..hooks import create_hook
+from ..sending import pipeline
+from ..sending.exporting import CannotExport, ExportError, load_exporter
+from ..settings.config import Settings
 from .inside_metrics import look_at_metrics
 
 CHECK_TIMEOUT = 1.0

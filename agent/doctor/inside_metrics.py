@@ -2,11 +2,11 @@
 
 import os
 
-from ..config import Settings
-from ..exporting import CannotExport, ExportError, load
-from ..metering import exporters_of
-from ..metrics_destination import load_exporter
-from ..scraping import ENDPOINT, host_of, port_of
+from ..sending.exporting import CannotExport, ExportError, load
+from ..sending.metering import exporters_of
+from ..sending.metrics_destination import load_exporter
+from ..sending.scraping import ENDPOINT, host_of, port_of
+from ..settings.config import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from ..config import Layer
+    from ..settings.config import Layer
     from .asking import Answer
     from .checks_settings import Read
 

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from ..program import SCRIPT_SUFFIXES
-from ..run import CannotRun, find_program
+from ..commands.program import SCRIPT_SUFFIXES
+from ..commands.run import CannotRun, find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ import pytest
 
 from launching import Launcher
 from whence.cli import HELP, main
-from whence.options import TABLE
+from whence.settings.options import TABLE
 from whence.version import VERSION
 
 

@@ -18,7 +18,7 @@ import wrapt
 from launching import Launcher
 from receivers import GrpcReceiver, HttpReceiver, black_hole, free_port
 from whence.instrumenting import INSTRUMENTATIONS
-from whence.options import TABLE
+from whence.settings.options import TABLE
 from whence.sitecustomize import FOLDER
 from whence.version import VERSION
 

@@ -11,7 +11,8 @@ from receivers import HttpReceiver, free_port
 TELLING = """
 
 import json
-from whence import attaching, facts, pipeline
+from whence import attaching, facts
+from whence.sending import pipeline
 
 pipeline.stop()
 told = facts.end_facts(attaching.settings())

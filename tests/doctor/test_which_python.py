@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from whence.commands.run import CannotRun
 from whence.doctor.which_python import find_interpreter
-from whence.run import CannotRun
 
 PYTHON = sys.executable
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import whence
-from whence.options import BY_NAME
+from whence.settings.options import BY_NAME
 
 PAGE = (Path(__file__).parents[2] / "docs" / "volume.md").read_text(encoding="utf-8")
 

@@ -71,7 +71,7 @@ def test_attaching_needs_nothing_that_a_bare_python_does_not_have_at_once(
     env = {"WHENCE_ATTACH": "1", "WHENCE_EXPORT": export, "WHENCE_OUTPUT": "spans.jsonl"}
     words = ["-I", "-S", "-X", "importtime", "-c", ATTACH, str(unpacked)]
     modules = imported(launch(launch.python, *words, env=env))
-    assert "whence.pipeline" in modules
+    assert "whence.sending.pipeline" in modules
     assert heavy(modules) == set()
 
 

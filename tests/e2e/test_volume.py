@@ -113,7 +113,7 @@ def test_a_rate_counts_what_is_sampled_alone(launch: Launcher, http_receiver: Ht
     """A third of the traces is below the rate: none of it is left out."""
     options = ["--max-rate", "400", "--sample", "0.3", "--min-duration", "0", "-v"]
     options += ["--exclude", "name:main"]
-    source = CROWD + "\n    from whence import pipeline\n    pipeline.stop(20)\n"
+    source = CROWD + "\n    from whence.sending import pipeline\n    pipeline.stop(20)\n"
     source += "    print(pipeline.counts().sent, pipeline.counts().unsampled)\n"
     ran = launch.run("--endpoint", http_receiver.url, *options, launch.write("app.py", source))
     sent, unsampled = map(int, ran.out.split())

@@ -7,7 +7,7 @@ import pytest
 from exporting_spans import Receiver
 
 from configured import settings
-from whence.exporters.otlp import OtlpExporter
+from whence.exporters.otlp.exporter import OtlpExporter
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from whence.engine import Tracer
 from whence.exporters.file import FileExporter
 from whence.exporters.spans import span_maker
 from whence.exporters.tree import row_of_span, rows_of_request
-from whence.exporting import ExportError
+from whence.sending.exporting import ExportError
 
 
 def exporter_to(path: object, **config: Any) -> FileExporter:

@@ -12,7 +12,7 @@ from lives import Lives
 from receivers import HttpReceiver
 from whence.exporters import foreign
 from whence.exporters.foreign import ForeignExporter
-from whence.exporting import CannotExport, ExportError
+from whence.sending.exporting import CannotExport, ExportError
 
 
 class Theirs(SpanExporter):

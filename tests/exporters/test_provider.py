@@ -251,7 +251,7 @@ def test_no_thread_is_started_to_find_the_resource(launch: Launcher) -> None:
 
         @atexit.register
         def late():
-            from whence.config import resolve
+            from whence.settings.config import resolve
             from whence.exporters.provider import Providers
             resource = Providers(resolve(environ={})).current().resource
             print(json.dumps([started, resource.attributes["telemetry.sdk.name"]]))

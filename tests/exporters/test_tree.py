@@ -226,7 +226,7 @@ def test_a_step_that_blocked_says_where_and_what_it_delayed_by_whom() -> None:
         "whence.delayed.number": 3,
     }
     report = row("GET /report", run=151, blocks=(block,), more={"whence.async_id": 7})
-    delayed = {"whence.delayed.by": 7, "whence.delayed.time": 0.14}
+    delayed = {"whence.delayed.blocker": "GET /report", "whence.delayed.time": 0.14}
     items = row("GET /items/{id}", start=1, ready=140, wait=5, trace="u", more=delayed)
     looks_like(
         [report],
@@ -238,7 +238,7 @@ def test_a_step_that_blocked_says_where_and_what_it_delayed_by_whom() -> None:
     )
     looks_like(
         [items],
-        "GET /items/{id} 145.0 ms        - 140.0 ms   5.0 ms  delayed 140.0 ms by 7",
+        "GET /items/{id} 145.0 ms        - 140.0 ms   5.0 ms  delayed 140.0 ms by GET /report",
     )
 
 
@@ -255,11 +255,11 @@ def test_a_block_that_nobody_saw_happen_has_no_line() -> None:
 
 def test_timers_that_were_delayed_are_still_alike() -> None:
     task = row("task x", wait=100)
-    more = {"whence.delayed.by": 7, "whence.delayed.time": 0.002}
+    more = {"whence.delayed.blocker": "task y", "whence.delayed.time": 0.002}
     sleeps = [row("timer sleep", task, start=n, total=n + 1, more=more) for n in range(5)]
     lines = render([task, *sleeps]).splitlines()
     assert [line.split("  ")[0] for line in lines[2:]] == ["├─ + 4 timer sleep", "└─ timer sleep"]
-    assert lines[-1].endswith("delayed 2.0 ms by 7")
+    assert lines[-1].endswith("delayed 2.0 ms by task y")
 
 
 def test_nothing_that_the_program_named_commands_the_terminal() -> None:

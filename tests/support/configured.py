@@ -2,7 +2,7 @@
 
 import os
 
-from whence.config import Settings, keyword_layer, resolve
+from whence.settings.config import Settings, keyword_layer, resolve
 
 
 def settings(**config: object) -> Settings:

@@ -7,7 +7,7 @@ import pytest
 from lives import Lives
 from receivers import GrpcReceiver, HttpReceiver
 from whence.engine import SpanLifetime
-from whence.exporting import ExportError
+from whence.sending.exporting import ExportError
 
 Receiver = HttpReceiver | GrpcReceiver
 

@@ -9,8 +9,8 @@ import json
 import sys
 from time import monotonic, sleep
 
-from whence import pipeline
 from whence.engine import open_lifetimes, ring
+from whence.sending import pipeline
 
 TASKS = 100_000
 FIRST = 10_000

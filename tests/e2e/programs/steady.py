@@ -9,8 +9,8 @@ import json
 import sys
 from time import monotonic, thread_time
 
-from whence import pipeline
 from whence.engine import ring
+from whence.sending import pipeline
 
 SECONDS = float(sys.argv[1])
 ring.capacity = int(sys.argv[2])

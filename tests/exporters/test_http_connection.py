@@ -1,0 +1,102 @@
+"""Requests that are sent in as few calls as can be, and within their time."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from whence.exporters import http_connection
+from whence.exporters.http_connection import PlainConnection, left
+
+LARGE = bytes(8 << 20)
+"""More than the buffers of a connection hold."""
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+@pytest.fixture(params=[True, False], ids=["in the system", "in Python"])
+def connection(
+    request: pytest.FixtureRequest, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PlainConnection]:
+    """Waits in either way."""
+    if request.param and not http_connection._WAITS_IN_THE_SYSTEM:
+        pytest.skip("this system has other limits")
+    monkeypatch.setattr(http_connection, "_WAITS_IN_THE_SYSTEM", request.param)
+    made = PlainConnection(*listening.getsockname()[:2], timeout=5)
+    made.connect()
+    yield made
+    made.close()
+
+
+def post(connection: PlainConnection, data: bytes, seconds: float = 20) -> None:
+    connection.post("/v1/traces", data, {"Content-Type": "x"}, time.monotonic() + seconds)
+
+
+@pytest.mark.parametrize("body", [b"", b"small", LARGE], ids=["nothing", "small", "large"])
+def test_head_and_body_arrive_whole(
+    connection: PlainConnection, listening: socket.socket, body: bytes
+) -> None:
+    theirs, _ = listening.accept()
+    with theirs:
+        sending = threading.Thread(target=post, args=(connection, body))
+        sending.start()
+        came = b""
+        while b"\r\n\r\n" not in came:
+            came += theirs.recv(1000)
+        head, _, begun = came.partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /v1/traces HTTP/1.1\r\n")
+        assert f"content-length: {len(body)}".encode() in head.lower()
+        parts = [begun]
+        while sum(map(len, parts)) < len(body):
+            parts.append(theirs.recv(1 << 20))
+        sending.join()
+        assert b"".join(parts) == body
+
+
+def test_a_small_request_is_one_call(
+    connection: PlainConnection, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    whole = PlainConnection._send_whole
+
+    def counted(self: PlainConnection, data: bytes, deadline: float) -> None:
+        calls.append(len(data))
+        whole(self, data, deadline)
+
+    monkeypatch.setattr(PlainConnection, "_send_whole", counted)
+    theirs, _ = listening.accept()
+    with theirs:
+        post(connection, b"body")
+        assert len(calls) == 1
+        assert len(theirs.recv(10_000)) == calls[0]
+
+
+def test_one_that_does_not_read_costs_no_more_than_the_time(
+    connection: PlainConnection, listening: socket.socket
+) -> None:
+    theirs, _ = listening.accept()
+    with theirs:
+        before = time.monotonic()
+        with pytest.raises(TimeoutError):
+            post(connection, LARGE, 0.3)
+        assert 0.2 < time.monotonic() - before < 2
+
+
+def test_one_that_is_gone_is_an_error_at_once(
+    connection: PlainConnection, listening: socket.socket
+) -> None:
+    theirs, _ = listening.accept()
+    theirs.close()
+    with pytest.raises(ConnectionError):
+        post(connection, LARGE)
+
+
+def test_no_time_is_an_error() -> None:
+    with pytest.raises(TimeoutError):
+        left(time.monotonic())
