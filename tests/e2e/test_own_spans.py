@@ -251,3 +251,13 @@ def test_a_program_may_configure_opentelemetry_whenever_it_likes(party: Party, w
     (continued,) = [span for span in spans if span.parent_id == CALLER[1]]
     assert continued.trace_id == CALLER[0]
     assert {span.resource["service.name"] for span in spans} == {"shop"}
+
+
+def test_what_becomes_another_program_by_exec_says_once_that_it_starts(party: Party) -> None:
+    """As `opentelemetry-instrument` does, which is a Python program with the agent itself."""
+    hello = party.launch.write("hello.py", "print('hello')")
+    words = party.words("whence first", "consult")
+    words[words.index("-q") :] = [*words[words.index("-q") + 1 : -1], hello]
+    ran = party.launch(*words, env=party.env)
+    assert ran.out == "hello\n"
+    assert [line for line in ran.err.splitlines() if " pid " in line] == ran.err.splitlines()[:1]
