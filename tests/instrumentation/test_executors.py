@@ -16,6 +16,7 @@ import whence
 from telling import recorded
 from whence.engine import local, open_lifetimes, recorder, ring
 from whence.instrumentation.jobs import job_name
+from whence.naming import span_name
 from whence.testing import record
 
 ONE_RUN = ["init", "before", "after", "destroy"]
@@ -343,3 +344,20 @@ def test_a_hook_is_enabled_while_a_loop_runs_jobs() -> None:
 
     asyncio.run(main())
     assert run_recorded(lambda: asyncio.sleep(0)).ids("ExecutorJob") == []
+
+
+def test_a_look_up_is_called_what_it_is() -> None:
+    """By its type, not by asyncio's function for it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.getaddrinfo("127.0.0.1", 80)
+        await loop.getnameinfo(("127.0.0.1", 80))
+
+    with recorded():
+        before, recorder.min_duration = recorder.min_duration, 0
+        asyncio.run(main())
+        recorder.min_duration = before
+        spans = ring.drain(100)
+    names = [span_name(span.type.name, span.name) for span in spans]
+    assert [name for name in names if "info" in name] == ["getaddrinfo", "getnameinfo"]
