@@ -141,9 +141,14 @@ def _rearmed(child: SpanLifetime, ancestor: SpanLifetime | None) -> bool:
 
 def make_root(child: SpanLifetime) -> None:
     """Take a lifetime out of its parent's trace: it turned out to root its own."""
-    if child.parent is not None:
-        child.parent.children -= 1
-        child.parent, child.link = None, child.parent
+    parent = child.parent
+    if parent is None:
+        return
+    parent.children -= 1
+    child.parent, child.link = None, parent
+    if isinstance(parent, UserSpan):
+        child.link = parent.parent
+        child.links = [(parent, USER_SPAN), *(child.links or ())]
 
 
 def keep_family(child: SpanLifetime) -> None:

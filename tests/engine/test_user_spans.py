@@ -17,6 +17,7 @@ from whence.engine import (
     hide,
     local,
     look_for_user_spans,
+    make_root,
     open_lifetimes,
     place_now,
 )
@@ -270,6 +271,21 @@ def test_a_timer_that_arms_itself_again_in_a_users_span_is_a_period(
     lives.come_out()
     assert (parent(second), above(second)) == (None, None)
     assert links(second) == [(first.async_id, "trigger"), ((7, 77), "user_span")]
+
+
+def test_what_turns_out_to_root_a_trace_is_linked_to_both(lives: Lives, current: Current) -> None:
+    task = lives.begin("task")
+    with lives.running(task):
+        place_now(task)
+        user = current.make(task, within=task)
+        child = lives.begin("child")
+    make_root(child)
+    assert user.children == 0
+    lives.end(child, after=2)
+    lives.end(task)
+    lives.come_out()
+    assert (parent(child), above(child)) == (None, None)
+    assert links(child) == [(task.async_id, "trigger"), ((7, 77), "user_span")]
 
 
 @pytest.mark.parametrize("row", [THREAD, TIMER, EXECUTOR_JOB])

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context.context import Context
+from opentelemetry.instrumentation import asgi, utils
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
@@ -113,6 +114,15 @@ class TestRequests:
 
         app.provide()
         app.run(main)
+
+    def test_it_does_not_though_it_was_imported_before_the_agent(self, app: Application) -> None:
+        before = asgi._start_internal_or_server_span
+        app.provide()
+        with app.watched():
+            for module in (asgi, utils):
+                assert module._start_internal_or_server_span is not before
+        for module in (asgi, utils):
+            assert module._start_internal_or_server_span is before
 
 
 class _Served:
