@@ -1,6 +1,6 @@
 """The protocols that are connected, for what of the engine asks whose a callback is.
 
-A timer whose callback is a method of a connected protocol, or of its transport, is a step of its
+A timer whose callback is a method of a connected protocol, or ends its transport, is a step of its
 connection: the idle time of a kept connection, a read timeout, a heartbeat.  It has events and no
 span, and what it triggers belongs to what set it.
 """
@@ -12,18 +12,21 @@ connected: dict[int, Any] = {}
 """Address of a protocol -> its connection, as the instrumentation knows it."""
 
 
+_ENDS = frozenset({"abort", "close"})
+"""Methods of a transport that programs give to timers."""
+
+
 def is_of_connection(callback: Any) -> bool:
-    """Whether this is a method of a connected protocol or of its transport."""
+    """Whether this is a method of a connected protocol, or ends its transport."""
     if type(callback) is not MethodType:
         return False
     owner = callback.__self__
     if id(owner) in connected:
         return True
-    get_protocol = getattr(type(owner), "get_protocol", None)
-    if get_protocol is None:
+    if callback.__name__ not in _ENDS:
         return False
     try:
-        return id(get_protocol(owner)) in connected
+        return id(owner.get_protocol()) in connected
     except Exception:
-        # An object of the program's that has its own ideas of that method.
+        # No transport, or an object of the program's that has its own ideas of one.
         return False
