@@ -78,11 +78,12 @@ from .lifetimes import (
 )
 from .parents import look_for_user_spans, make_root, standing_for
 from .places import Span, Trace, TraceIdentity
+from .placing import place_now
 from .recorder import clock, conclude, describe, end_span, failed, hide, open_lifetimes, recorder
 from .ring import Ring, ring
 from .scopes import close_scope, open_scope
 from .sites import Site, site, skip_folder
-from .traces import Tracer, place_now
+from .traces import Tracer
 from .user_spans import UserSpan
 
 NAME = "python"

@@ -1,38 +1,43 @@
 """Of which trace a kept lifetime's span is; segments, and how much a trace may hold.
 
-The sender thread runs this, one lifetime after the other as they come out of the ring; and
-`place_now` the threads of the program, which wait for nothing.
+The sender thread runs this, one lifetime after the other as they come out of the ring.  How a
+place is given stands in `placing.py`.
 
 - A lifetime is given its place (`Span`) when it, or a child of it, comes out: children end first.
   The place of an open parent is fixed by its first child, and used when it ends.
-- It is given one at once when the program asks for the context of its span, which from then on is
-  what it is; so it will be exported, however full its trace and however short it is.
 - A lifetime that stays open is cut into segments: each but the first roots a new trace, linked to
   the one before, so every parent appears in time.
 - A trace has at most `max_spans` spans, and as many failures again; what comes after that is
   counted on its nearest ancestor that is still to be exported.
 - With a `Rate`, a trace that finds no room when its first span comes out is left out; if something
   in it fails or blocks, what comes after that is exported all the same.
-- No trace is deeper than `MAX_DEPTH`: what would be below roots a new one, linked.
 """
 
 from collections.abc import Callable
-from time import sleep
 
 from .lifetimes import DROPPED, KEPT, OPEN, SpanLifetime
-from .parents import forget_family, standing_for
+from .parents import forget_family
 from .places import Segments, Span, Trace
+from .placing import (
+    MAX_DEPTH,
+    first_place,
+    give,
+    nearest_span,
+    new_span,
+    root_span,
+    settled,
+    settled_link,
+    span_at,
+    span_of,
+)
 from .rate import Rate
 from .recorder import open_lifetimes
 
-MAX_DEPTH = 48
 MAX_COUNTED_NAMES = 100
 """Names that are told apart among what was too much for a trace; the rest is one."""
 _SEGMENTS_KEPT = 3
 """A child asks for the segment in which it was created.  It is itself cut, and so placed, one
 segment's length after its creation, so an older segment than these is never asked for."""
-_MOMENTS = 100
-"""How often to look again at a parent that is about to end in another thread."""
 
 
 class Tracer:
@@ -54,7 +59,7 @@ class Tracer:
         """Place an ended lifetime.  False: there is no room for it, and it was counted instead."""
         if self._place_below(lifetime, lifetime.parent):
             return True
-        parent = None if lifetime.segments is not None else _settled(lifetime.parent)
+        parent = None if lifetime.segments is not None else settled(lifetime.parent)
         if self.rate is not None and not self._is_admitted(lifetime, self.rate):
             self.over_rate += 1
         elif lifetime.span is None and parent is not None and self._is_full(lifetime):
@@ -92,14 +97,14 @@ class Tracer:
         if not done and (parent.fate is not None or parent.async_id not in open_lifetimes):
             return False
         trace.spans += 1
-        span = _give(lifetime, Span(trace, lifetime.async_id, 0, above))
+        span = give(lifetime, Span(trace, lifetime.async_id, 0, above))
         span.consumer = done and parent.fire_and_forget and parent.ended <= lifetime.ended
         span.out = True
         lifetime.spliced = lifetime.parent = None
         return True
 
     def _place(self, lifetime: SpanLifetime, parent: SpanLifetime | None) -> None:
-        span = _span_of(lifetime)
+        span = span_of(lifetime)
         span.consumer = parent is not None and _outlived(lifetime, parent)
         span.out = True
         if span is span.trace.top:
@@ -129,11 +134,11 @@ class Tracer:
 
         The lifetime goes on, in a trace of its own, linked to this segment."""
         if lifetime.span is None:
-            parent = _settled(lifetime.parent)
+            parent = settled(lifetime.parent)
             if parent is not None and self._is_full(lifetime):
                 # It will be in a trace of its own from now on in any case.
-                lifetime.span = _root_span(lifetime, _nearest_span(lifetime, parent))
-        span = _span_of(lifetime)
+                lifetime.span = root_span(lifetime, nearest_span(lifetime, parent))
+        span = span_of(lifetime)
         span.out = span.trace.admitted = True
         if span is span.trace.top:
             span.trace.top = None
@@ -159,21 +164,21 @@ class Tracer:
     def _is_full(self, lifetime: SpanLifetime) -> bool:
         """Whether its trace has no room for it and for its ancestors that have no place yet."""
         most = self.max_spans * (2 if _is_preferred(lifetime) else 1)
-        needed, child, ancestor = 1, lifetime, _settled(lifetime.parent)
+        needed, child, ancestor = 1, lifetime, settled(lifetime.parent)
         while ancestor is not None and ancestor.span is None:
-            needed, child, ancestor = needed + 1, ancestor, _settled(ancestor.parent)
+            needed, child, ancestor = needed + 1, ancestor, settled(ancestor.parent)
         if ancestor is None:
             if min(needed, MAX_DEPTH + 1) <= most:
                 return False
             # The root alone, to count it on.
-            _give(child, _new_span(child, None))
+            give(child, new_span(child, None))
             return True
-        place = _span_at(ancestor, child)
+        place = span_at(ancestor, child)
         # What is too deep will be in another trace.
         return place.trace.spans + min(needed, MAX_DEPTH - place.depth) > most
 
     def _is_admitted(self, lifetime: SpanLifetime, rate: Rate) -> bool:
-        trace = _first_place(lifetime).trace
+        trace = first_place(lifetime).trace
         is_sampled = trace.identity.sampled if trace.identity else self.is_sampled(trace)
         if not is_sampled:
             return True
@@ -204,15 +209,15 @@ class Tracer:
     def _link_to(self, target: SpanLifetime | Span | None, lifetime: SpanLifetime) -> Span | None:
         if not isinstance(target, SpanLifetime):
             return target
-        target = _settled_link(target)
+        target = settled_link(target)
         if target is None:
             return None
         if target.span is None and self._is_full(target):
             # It will be counted, on what stands for it here.
-            place = _first_place(target)
+            place = first_place(target)
         else:
-            _span_of(target)
-            place = _span_at(target, lifetime)
+            span_of(target)
+            place = span_at(target, lifetime)
         place.trace.admitted = True
         return place
 
@@ -230,7 +235,7 @@ def _count(lifetime: SpanLifetime, parent: SpanLifetime) -> None:
         if ancestor.span is not None:
             # What is above one that is out is not known any more, but for the root.
             place = ancestor.span.trace.top
-        ancestor = _settled(ancestor.parent)
+        ancestor = settled(ancestor.parent)
     if ancestor is not None:
         place = ancestor.span
     if place is None:
@@ -246,139 +251,8 @@ def _count(lifetime: SpanLifetime, parent: SpanLifetime) -> None:
     total[1] += lifetime.ended - lifetime.created
 
 
-def place_now(lifetime: SpanLifetime) -> Span | None:
-    """The place of a lifetime, in a thread of the program's, which has just asked for the context
-    of its span; None if it has ended, and will not be exported.
-
-    The lifetime is kept."""
-    if not _is_certain(lifetime, 1):
-        return None
-    span = _span_of(lifetime, 1)
-    span.trace.admitted = True
-    return span
-
-
-def _span_of(lifetime: SpanLifetime, moments: int = _MOMENTS) -> Span:
-    """The place of a lifetime; its ancestors that have none yet are placed first."""
-    unplaced: list[SpanLifetime] = []
-    link: SpanLifetime | None = lifetime
-    while link is not None and link.span is None:
-        unplaced.append(link)
-        link = _settled(link.parent, moments)
-    parent = None if link is None else _span_at(link, unplaced[-1] if unplaced else lifetime)
-    for child in reversed(unplaced):
-        parent = _give(child, _new_span(child, parent))
-    assert lifetime.span is not None
-    return lifetime.span
-
-
-_given: dict[int, Span] = {}
-"""Id of a lifetime -> its place, while it is being given one."""
-
-
-def _give(lifetime: SpanLifetime, span: Span) -> Span:
-    """Give a lifetime its place, if another thread does not at this moment; the one it has then.
-
-    Both take what the dictionary says, which takes the first."""
-    span = _given.setdefault(lifetime.async_id, span)
-    if lifetime.span is None:
-        lifetime.span = span
-    _given.pop(lifetime.async_id, None)
-    return lifetime.span
-
-
-def _settled(ancestor: SpanLifetime | None, moments: int = _MOMENTS) -> SpanLifetime | None:
-    """The first from here upwards that is certain to be exported."""
-    while True:
-        ancestor, _ = standing_for(ancestor)
-        if ancestor is None or _is_certain(ancestor, moments):
-            return ancestor
-        ancestor = ancestor.parent
-
-
-def _settled_link(target: SpanLifetime | None) -> SpanLifetime | None:
-    """The same of what a root is linked to: what stands for it may be a link as well."""
-    while True:
-        stands, link = standing_for(target)
-        target = stands or link
-        if target is None or _is_certain(target):
-            return target
-
-
-def _is_certain(ancestor: SpanLifetime, moments: int = _MOMENTS) -> bool:
-    """Whether it will be exported, or has been; what says no will be passed over from now on.
-
-    An open one is told to be; one that is ending at this very moment, in another thread, has either
-    heard it or is about to say that it was dropped.  One that is forgotten, because a fork or a
-    detach came between, will never say anything.  Who has but one moment does not wait for it, and
-    leaves it to others to pass it over."""
-    ancestor.keep = True
-    for moment in range(moments):
-        if ancestor.fate is not None or ancestor.async_id in open_lifetimes:
-            return ancestor.fate is not DROPPED
-        if moment + 1 < moments:
-            sleep(0.0001)
-    if moments == _MOMENTS:
-        ancestor.fate = DROPPED
-    return False
-
-
 def _outlived(child: SpanLifetime, parent: SpanLifetime) -> bool:
     return parent.fate is KEPT and parent.fire_and_forget and parent.ended <= child.ended
-
-
-def _new_span(child: SpanLifetime, parent: Span | None) -> Span:
-    if parent is None or parent.depth >= MAX_DEPTH:
-        return _root_span(child, parent)
-    trace = parent.trace
-    trace.spans += 1
-    if trace.remote is not None and trace.identity is None and trace.root is None:
-        trace.root = child
-    return Span(trace, child.async_id, 0, parent)
-
-
-def _root_span(child: SpanLifetime, link: Span | None) -> Span:
-    if link is not None:
-        child.link = link
-    elif child.parent is not None:
-        # None of its ancestors is exported: it takes the place of their root.
-        child.link = standing_for(child.parent)[1]
-    trace = Trace(child)
-    trace.spans = 1
-    if child.attributes is not None:
-        trace.carrier = child.attributes.pop("carrier", None)
-    span = trace.top = Span(trace, child.async_id, 0, None)
-    return span
-
-
-def _nearest_span(lifetime: SpanLifetime, parent: SpanLifetime | None) -> Span | None:
-    """The place under which it would be put; None if its ancestors have none either."""
-    child = lifetime
-    while parent is not None:
-        if parent.span is not None:
-            return _span_at(parent, child)
-        child, parent = parent, _settled(parent.parent)
-    return None
-
-
-def _first_place(lifetime: SpanLifetime) -> Span:
-    """The place of the nearest from here upwards that has one; else the root is given one."""
-    child = lifetime
-    while child.span is None:
-        ancestor = _settled(child.parent)
-        if ancestor is None:
-            return _give(child, _new_span(child, None))
-        if ancestor.span is not None:
-            return _span_at(ancestor, child)
-        child = ancestor
-    return child.span
-
-
-def _span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
-    if parent.segments is not None:
-        return parent.segments.at(child.created)
-    assert parent.span is not None
-    return parent.span
 
 
 def _running_since(lifetime: SpanLifetime, now: int) -> int:

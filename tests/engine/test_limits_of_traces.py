@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lives import MS, Lives, lives_on_a_clock_of_their_own
 from whence.engine import SpanLifetime, Tracer, open_lifetimes, ring
 from whence.engine.places import Span
+from whence.engine.placing import MAX_DEPTH
 from whence.engine.resource_types import (
     HANDLE,
     REQUEST,
@@ -19,7 +20,6 @@ from whence.engine.resource_types import (
     ResourceType,
 )
 from whence.engine.selected import select
-from whence.engine.traces import MAX_DEPTH
 
 ROWS = (TASK, TASK, TASK, HANDLE, TIMER_HANDLE, REQUEST, SERVER, TRANSPORT)
 SEGMENT = 1_000

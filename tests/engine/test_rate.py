@@ -7,9 +7,9 @@ import pytest
 from lives import MS, Lives
 from whence.engine import SpanLifetime, Trace, Tracer
 from whence.engine.places import TraceIdentity
+from whence.engine.placing import place_now
 from whence.engine.rate import Rate
 from whence.engine.resource_types import REQUEST, TASK, TIMER_HANDLE, ResourceType
-from whence.engine.traces import place_now
 
 SECOND = 1_000 * MS
 

@@ -14,8 +14,9 @@ from whence.engine import (
     ring,
 )
 from whence.engine.places import Span
+from whence.engine.placing import MAX_DEPTH
 from whence.engine.resource_types import EXECUTOR_JOB, HANDLE, REQUEST, SERVER
-from whence.engine.traces import MAX_COUNTED_NAMES, MAX_DEPTH
+from whence.engine.traces import MAX_COUNTED_NAMES
 
 SEGMENT = 60_000 * MS
 
