@@ -23,7 +23,7 @@ from whence.settings.config import Settings
 
 from .identity import identities
 from .kinds import KIND, kind_of
-from .limits import limited
+from .limits import latest, limited, limited_of_event
 from .provider import Provider, Providers
 
 PRIVATE = (KIND, "carrier")
@@ -129,7 +129,7 @@ class SpanMaker:
         span.start = identity.epoch + lifetime.created
         span.end = identity.epoch + max(lifetime.ended, lifetime.created)
         span.error = lifetime.error
-        span.events = _events(lifetime, identity.epoch)
+        span.events = _events(lifetime, identity.epoch, provider.limits)
         span.links = self.links(lifetime)
         attributes = self._attributes(lifetime)
         if place.parent is None and identity.attributes:
@@ -143,11 +143,12 @@ class SpanMaker:
         if lifetime.link is not None:
             own = isinstance(lifetime.link, Place) and lifetime.link.async_id == lifetime.async_id
             targets = [(lifetime.link, "segment" if own else "trigger"), *targets]
-        return [
+        links: list[tuple[SpanContext, Attributes]] = [
             (self.identities.context_of(target, self._provider), {"whence.link": reason})
             for target, reason in targets
             if isinstance(target, Place)
         ]
+        return latest(links, self.limits.max_links)
 
     def _attributes(self, lifetime: SpanLifetime) -> Attributes:
         life = max(0, lifetime.ended - lifetime.created)
@@ -202,7 +203,9 @@ class SpanMaker:
         return known[1]
 
 
-def _events(lifetime: SpanLifetime, epoch: int) -> list[tuple[str, int, Attributes]]:
+def _events(
+    lifetime: SpanLifetime, epoch: int, limits: SpanLimits
+) -> list[tuple[str, int, Attributes]]:
     """What happened in it; last the exception that it failed with, if it was one: a request may
     have failed with a status of 500."""
     events = [(name, epoch + at, told) for name, at, told in lifetime.events or ()]
@@ -210,7 +213,8 @@ def _events(lifetime: SpanLifetime, epoch: int) -> list[tuple[str, int, Attribut
         kind, message = lifetime.error
         told = {"exception.type": kind, "exception.message": message}
         events.append(("exception", epoch + max(lifetime.ended, lifetime.created), told))
-    return events
+    kept = latest(events, limits.max_events)
+    return [(name, at, limited_of_event(told, limits)) for name, at, told in kept]
 
 
 def _counted(counted: dict[tuple[str, str | None], list[int]]) -> Attributes:

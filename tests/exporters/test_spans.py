@@ -253,6 +253,53 @@ def test_a_status_of_500_is_an_error_without_an_exception(lives: Lives, maker: S
     assert span.attributes["error.type"] == "503"
 
 
+# Events
+
+
+def test_what_happened_in_it_comes_in_order_and_on_the_wall_clock(
+    lives: Lives, maker: SpanMaker
+) -> None:
+    lifetime = lives.begin("blocks")
+    lives.wait(1)
+    lifetime.events = [("whence.blocked", lives.now, {"whence.blocked.time": 0.2})]
+    lives.fail(lifetime, ValueError(), after=2)
+    span = one(lives, maker)
+    blocked, exception = span.events
+    assert blocked == ("whence.blocked", span.start + MS, {"whence.blocked.time": 0.2})
+    assert exception[:2] == ("exception", span.end)
+
+
+@pytest.mark.parametrize(
+    ("variable", "limit", "names"),
+    [
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", 2, ["late", "exception"]),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", 0, []),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 1, ["early", "late", "exception"]),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", 3, ["early", "late", "exception"]),
+    ],
+)
+def test_the_limits_of_the_sdk_hold_for_events(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch, variable: str, limit: int, names: list[str]
+) -> None:
+    monkeypatch.setenv(variable, str(limit))
+    lifetime = lives.begin("blocks")
+    lifetime.events = [(name, lives.now, {"a": "12345", "b": 1}) for name in ("early", "late")]
+    lives.fail(lifetime, ValueError("12345"), after=2)
+    span = one(lives, SpanMaker(settings()))
+    assert [name for name, _, _ in span.events] == names
+    for _, _, attributes in span.events:
+        assert len(attributes) == (1 if variable.startswith("OTEL_EVENT") else 2)
+        texts = [value for value in attributes.values() if isinstance(value, str)]
+        assert all(len(text) <= (3 if "LENGTH" in variable else 10) for text in texts)
+
+
+def test_the_limit_of_links_holds(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "0")
+    server = lives.begin("listening", row=SERVER)
+    lives.live(2, "accepted", by=server)
+    assert one(lives, SpanMaker(settings())).links == []
+
+
 # What was too much
 
 
