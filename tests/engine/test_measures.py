@@ -1,6 +1,7 @@
 """What is measured of loops and executors, in programs that run."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 import whence
+from launching import Launcher
 from whence.engine.histograms import Snapshot
 from whence.engine.measures import (
     LOOP_DELAY,
@@ -194,3 +196,52 @@ def test_how_they_ended_is_counted_by_outcome() -> None:
     assert gained["done"] >= 1
     assert sum(TASK.outcomes.values()) == TASK.destroyed
     assert HANDLE.outcomes["done"] > handles.get("done", 0)
+
+
+FORKING = """
+import asyncio, json, os, time
+import whence
+from whence.engine.blocks import blocks
+from whence.engine.measures import MEASURES, blocked, busy
+from whence.engine.resource_types import TASK
+
+whence.attach(export=("none",), slow=1)
+
+async def main():
+    await asyncio.to_thread(int)
+    time.sleep(0.005)
+
+def told():
+    return {
+        "measured": [measure.snapshot().count for measure in MEASURES],
+        "busy": len(busy()),
+        "blocked": [blocked.number, blocked.time, blocks.worst is not None],
+        "outcomes": TASK.outcomes,
+    }
+
+asyncio.run(main())
+parent = told()
+out, into = os.pipe()
+if os.fork() == 0:
+    os.write(into, json.dumps(told()).encode())
+    os._exit(0)
+os.wait()
+print(json.dumps([parent, json.loads(os.read(out, 10_000))]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_measures_from_nothing(launch: Launcher) -> None:
+    launch.write("app.py", FORKING)
+    finished = launch(launch.python, "app.py")
+    assert finished.code == 0, finished.err
+    parent, child = finished.json
+    assert all(parent["measured"]), "so there was something to forget"
+    assert parent["busy"] == 1
+    assert parent["blocked"][2]
+    assert child == {
+        "measured": [0, 0, 0, 0],
+        "busy": 0,
+        "blocked": [0, 0, False],
+        "outcomes": {},
+    }
