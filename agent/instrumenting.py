@@ -38,6 +38,7 @@ INSTRUMENTATIONS = {
     "uvicorn": ("uvicorn",),
     "hypercorn.asyncio.tcp_server": ("hypercorn",),
     "starlette.routing": ("starlette",),
+    "websockets.asyncio.connection": ("websockets",),
     "anyio._backends._asyncio": ("anyio",),
     "opentelemetry.trace": ("opentelemetry_context",),
     "opentelemetry.instrumentation.utils": ("opentelemetry_servers",),

@@ -99,14 +99,10 @@ DRAWINGS = {
         task main
             3 x task talk
                 connect  CLIENT
-                task Connection.keepalive  cancelled
-                    timer sleep  cancelled
             task Server._close
         server  closed <- task main
         3 x accept  closed <- server
-        3 x task protocol_handler  PRODUCER <- accept
-            task Connection.keepalive  CONSUMER cancelled
-                timer sleep  cancelled
+        3 x WEBSOCKET  SERVER <- accept
             2 x task record
                 timer sleep
     """,

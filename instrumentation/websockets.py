@@ -1,0 +1,93 @@
+"""Websockets of the library `websockets`: each is a request, from its handler's start to its end.
+
+The library keeps the handler to itself, so that is replaced where a server is made.  A handshake
+that is refused comes to no handler.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from websockets.asyncio import connection as connections
+from websockets.exceptions import ConnectionClosedOK
+
+from whence.deferral import when_imported
+from whence.engine import CANCELLED, DONE, FAILED, failed, instrumented, local
+
+from .own_tasks import hide_own_task
+from .patching import Patches, found, leave_traceback, looks_like
+from .requests import answered, asked, close_request, is_websocket, open_request, routed
+
+_TASKS = ("serve.<locals>.protocol_handler", "Server.conn_handler")
+"""Coroutines of the task that the library makes for a connection, of this version and others."""
+
+_SWITCHED = 101
+
+
+def install(patches: Patches) -> None:
+    """See servers being made, and connections being kept."""
+    patches.wrap(connections.Connection, "keepalive", _keepalive)
+    when_imported("websockets.asyncio.server", partial(_see_servers, patches))
+
+
+def _see_servers(patches: Patches) -> None:
+    server = sys.modules["websockets.asyncio.server"]
+    serve = found(server, "serve")
+    if isinstance(serve, type):  # before websockets 17
+        patches.wrap(serve, "__init__", _serve)
+    else:
+        patches.wrap(server, "serve", _serve)
+
+
+async def _keepalive(wrapped: Any, connection: Any, args: Any, kwargs: Any) -> Any:
+    """The task that pings for a connection, at either end."""
+    hide_own_task(local.state.current, wrapped.__qualname__)
+    return await wrapped(*args, **kwargs)
+
+
+def _serve(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if args and callable(args[0]):
+        return wrapped(_handling(args[0]), *args[1:], **kwargs)
+    if callable(kwargs.get("handler")):
+        return wrapped(*args, **{**kwargs, "handler": _handling(kwargs["handler"])})
+    return wrapped(*args, **kwargs)
+
+
+def _handling(handler: Callable[..., Any]) -> Callable[..., Any]:
+    @looks_like(handler)
+    async def handle(connection: Any) -> Any:
+        scope = _open(connection, handler) if instrumented() else None
+        if scope is None:
+            return await handler(connection)
+        outcome = CANCELLED
+        try:
+            result = await handler(connection)
+            outcome = DONE
+            return result
+        except Exception as error:
+            outcome = DONE
+            if not isinstance(error, ConnectionClosedOK):
+                failed(scope.lifetime, error)
+                outcome = FAILED
+            leave_traceback(error)
+            raise
+        finally:
+            close_request(scope, outcome)
+            del connection
+
+    return handle
+
+
+def _open(connection: Any, handler: Any) -> Any:
+    task = local.state.current
+    own = getattr(task, "name", None)
+    scope = open_request(connection, own if own in _TASKS else "")
+    if scope is not None:
+        headers = getattr(connection.request, "headers", {})
+        secure = connection.transport.get_extra_info("ssl_object") is not None
+        asked(scope.lifetime, "GET", "wss" if secure else "ws", headers.get)
+        is_websocket(scope.lifetime)
+        answered(scope.lifetime, _SWITCHED)
+        routed(None, handler)
+    return scope
