@@ -157,7 +157,7 @@ class Sdk:
 
     def finish(self) -> None:
         """Shut it down, which sends the rest."""
-        self._processor.shutdown()
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 _ATTRIBUTES: dict[str, Any] = {

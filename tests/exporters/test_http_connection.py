@@ -28,7 +28,8 @@ def connection(
     if request.param and not http_connection._WAITS_IN_THE_SYSTEM:
         pytest.skip("this system has other limits")
     monkeypatch.setattr(http_connection, "_WAITS_IN_THE_SYSTEM", request.param)
-    made = PlainConnection(*listening.getsockname()[:2], timeout=5)
+    host, port = listening.getsockname()
+    made = PlainConnection(host, port, timeout=5)
     made.connect()
     yield made
     made.close()
