@@ -87,22 +87,31 @@ class Identities:
 
     def context_of(self, span: Span, provider: Provider) -> SpanContext:
         """The context of a span, for its own record or for a link to it."""
+        if span.context is None:
+            self.of_trace(span.trace, provider)
+        return self.known_context_of(span)
+
+    def known_context_of(self, span: Span) -> SpanContext:
+        """The same, if its trace has its identity."""
         if span.context is not None:
             known: SpanContext = span.context
             return known
-        return self._context(span.trace, span.async_id, span.segment, provider)
+        return self._context(span.trace, span.async_id, span.segment)
 
     def parent_of(self, span: Span, provider: Provider) -> SpanContext | None:
         """The context of its parent: ours, the application's, in another process, or None."""
+        if span.above is not None:
+            known: SpanContext = span.above
+            return known
+        identity = self.of_trace(span.trace, provider)
         if span.parent is None:
-            known: SpanContext | None = span.above
-            return known or self.of_trace(span.trace, provider).remote_parent
-        return self._context(span.trace, *span.parent, provider)
+            remote: SpanContext | None = identity.remote_parent
+            return remote
+        return self._context(span.trace, *span.parent)
 
-    def _context(
-        self, place: Trace, async_id: int, segment: int, provider: Provider
-    ) -> SpanContext:
-        identity = self.of_trace(place, provider)
+    def _context(self, place: Trace, async_id: int, segment: int) -> SpanContext:
+        identity = place.identity
+        assert identity is not None
         return SpanContext(
             identity.trace_id,
             self.ids.of(async_id, segment),

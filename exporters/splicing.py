@@ -61,7 +61,10 @@ class Splicing:
 
     def context_of(self, place: Span) -> SpanContext:
         """The context that a span of ours has, from now on, if it had none so far."""
-        return identities().context_of(place, self._providers.current())
+        ids = identities()
+        if place.trace.identity is None:
+            ids.of_trace(place.trace, self._providers.current())
+        return ids.known_context_of(place)
 
     def _samples_alike(self, provider: TracerProvider) -> bool:
         return not is_explicit(self._settings, "sample") and _is_plain(provider.sampler)
