@@ -96,7 +96,7 @@ def is_websocket(lifetime: Lifetime) -> None:
         _, space, template = lifetime.name.partition(" ")
         lifetime.name = _WEBSOCKET + space + template
         said = lifetime.attributes or {}
-        scheme = _SCHEMES.get(said.get("url.scheme"), "ws")
+        scheme = _SCHEMES.get(said.get("url.scheme", ""), "ws")
         lifetime.attributes = {**said, "network.protocol.name": "websocket", "url.scheme": scheme}
 
 

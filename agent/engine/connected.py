@@ -20,7 +20,7 @@ def is_of_connection(callback: Any) -> bool:
     """Whether this is a method of a connected protocol, or ends its transport."""
     if type(callback) is not MethodType:
         return False
-    owner = callback.__self__
+    owner: Any = callback.__self__
     if id(owner) in connected:
         return True
     if callback.__name__ not in _ENDS:
