@@ -1,20 +1,11 @@
 """A program that keeps things in a redis server, under `whence run`."""
 
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 from drawing import check_drawing
 from tracing import Tracing
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("redis-server") is None, reason="redis-server is not installed"
-)
 
 DRAWING = """
     task main
@@ -34,23 +25,6 @@ DRAWING = """
 
 OF_WAIT_FOR = "task AbstractConnection._send_packed_command"
 """On Python 3.11 alone, whose `wait_for` makes a task of what it waits for."""
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
-    """A redis server that knows nothing; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen([*command, "--dir", str(tmp_path)], stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        try:
-            ready = any(b"Ready to accept connections" in line for line in server.stdout)
-            assert ready, f"redis-server ended with {server.wait()}"
-            yield f"redis://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.stdout.read()
 
 
 @pytest.mark.parametrize(

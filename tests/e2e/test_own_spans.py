@@ -240,6 +240,22 @@ def test_what_a_program_asks_of_others_is_in_its_tree(party: Party) -> None:
         assert work.attributes["noted"] is True, "the current span was told, from another thread"
 
 
+def test_what_a_program_asks_of_a_cache_is_in_its_tree(party: Party, redis: str) -> None:
+    ran = party.launch(*party.words("whence first", "cache"), env=party.env | {"REDIS": redis})
+    assert ran.code == 0, ran.err
+    spans = party.sent()
+    asked = [span for span in spans if span.scope == "opentelemetry.instrumentation.redis"]
+    below = {span.span_id: span.name for span in spans}
+    assert Counter((below[span.parent_id], span.name) for span in asked) == {
+        ("task price", "GET"): 6,
+        ("task price", "SET"): 3,
+        ("task stock", "EXISTS EXISTS EXISTS"): 1,
+        ("task order", "PUBLISH"): 4,
+    }
+    connected = [below[span.parent_id] for span in spans if span.name == "connect"]
+    assert connected == ["GET", "PUBLISH"], "who first asks for something makes the connection"
+
+
 @pytest.mark.parametrize("when", ["before", "during", "after"])
 def test_a_program_may_configure_opentelemetry_whenever_it_likes(party: Party, when: str) -> None:
     path = str(PROGRAMS / "own_spans.py")
