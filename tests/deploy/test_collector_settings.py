@@ -5,18 +5,15 @@ documentation does not know, and pipelines of what is not there.
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from containers import DEPLOY, Node, read, services
 from whence.engine import blocks
 
-ROOT = Path(__file__).parent.parent.parent
 FILES = ("collector.yaml", "balancer.yaml", "gateway.yaml")
 
-Node = dict[str, Any]
 Known = dict[str, Any] | None
 """Options -> what is below them; None is a value."""
 
@@ -64,18 +61,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(name: str) -> Node:
-    return read(name)
-
-
-def read(name: str) -> Node:
-    content: Node = yaml.safe_load((ROOT / "deploy" / name).read_text(encoding="utf-8"))
-    return content
-
-
-def services() -> Node:
-    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    found: Node = content["services"]
-    return found
+    return read(DEPLOY / name)
 
 
 def service_of(name: str) -> Node:
@@ -168,18 +154,18 @@ def test_a_collector_listens_where_the_ports_and_the_health_check_lead(
 
 def test_collectors_take_both_signals() -> None:
     for name in ("collector.yaml", "balancer.yaml"):
-        assert read(name)["service"]["pipelines"].keys() == {"traces", "metrics"}
+        assert read(DEPLOY / name)["service"]["pipelines"].keys() == {"traces", "metrics"}
 
 
 def test_all_spans_of_a_trace_go_to_one_gateway() -> None:
-    balancing = read("balancer.yaml")["exporters"]["load_balancing"]
+    balancing = read(DEPLOY / "balancer.yaml")["exporters"]["load_balancing"]
     assert balancing["routing_key"] == "traceID"
-    port = endpoints(read("gateway.yaml")["receivers"]["otlp"]["protocols"]["grpc"])
+    port = endpoints(read(DEPLOY / "gateway.yaml")["receivers"]["otlp"]["protocols"]["grpc"])
     assert port == [f"0.0.0.0:{balancing['resolver']['dns']['port']}"]
 
 
 def test_the_gateway_decides_before_it_batches_and_remembers_what_it_decided() -> None:
-    settings = read("gateway.yaml")
+    settings = read(DEPLOY / "gateway.yaml")
     order = settings["service"]["pipelines"]["traces"]["processors"]
     assert order == ["memory_limiter", "tail_sampling", "batch"]
     sampling = settings["processors"]["tail_sampling"]
@@ -188,7 +174,7 @@ def test_the_gateway_decides_before_it_batches_and_remembers_what_it_decided() -
 
 
 def test_each_policy_has_the_options_of_its_type() -> None:
-    policies = read("gateway.yaml")["processors"]["tail_sampling"]["policies"]
+    policies = read(DEPLOY / "gateway.yaml")["processors"]["tail_sampling"]["policies"]
     for policy in policies:
         assert policy.keys() == {"name", "type", policy["type"]}
     names = [policy["name"] for policy in policies]
@@ -196,7 +182,7 @@ def test_each_policy_has_the_options_of_its_type() -> None:
 
 
 def test_the_gateway_keeps_errors_blockers_and_what_they_delayed() -> None:
-    policies = read("gateway.yaml")["processors"]["tail_sampling"]["policies"]
+    policies = read(DEPLOY / "gateway.yaml")["processors"]["tail_sampling"]["policies"]
     kept = {policy["name"]: policy[policy["type"]] for policy in policies}
     assert kept["errors"]["status_codes"] == ["ERROR"]
     assert kept["blocked"]["spanevent"] == [f'spanevent.name == "{blocks.EVENT}"']

@@ -12,13 +12,12 @@ from shlex import split
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-import yaml
 
+from containers import DEPLOY, ROOT, services
 from launching import Launcher
 from receivers import HttpReceiver, free_port
 
-ROOT = Path(__file__).parent.parent.parent
-DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+DOCKERFILE = DEPLOY / "Dockerfile"
 
 
 def instruction(name: str) -> str:
@@ -73,13 +72,12 @@ def test_the_extras_it_installs_are_there() -> None:
 def test_its_command_sends_traces_and_offers_metrics(
     launch: Launcher, http_receiver: HttpReceiver
 ) -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     here = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": http_receiver.url,
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
         "WHENCE_METRICS_PORT": str(free_port()),
     }
-    env = compose["services"]["demo"]["environment"]
+    env = services()["demo"]["environment"]
     assert here.keys() <= env.keys()
     words = json.loads(instruction("ENTRYPOINT")) + json.loads(instruction("CMD"))
     assert words[:2] == ["whence", "run"]

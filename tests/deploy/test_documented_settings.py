@@ -1,13 +1,13 @@
 """What `docs/stack.md` and `docs/scaling.md` say can be done as it stands there."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent.parent
+from containers import COMPOSE, ROOT
+
 DOCS = ROOT / "docs"
 PAGES = ("stack.md", "scaling.md")
 
@@ -33,7 +33,7 @@ def test_links_and_files_that_are_named_are_there(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_ports_that_are_named_are_published(page: str) -> None:
-    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    compose = COMPOSE.read_text(encoding="utf-8")
     named = set(re.findall(r"\blocalhost:(\d+)", text(page)))
     assert named
     assert [port for port in named if f'"127.0.0.1:{port}:' not in compose] == []

@@ -15,7 +15,8 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards import GRAFANA, HOME, ROOT, dashboard, panels, questions
+from containers import read, services
+from dashboards import GRAFANA, HOME, dashboard, panels, questions
 
 PROMTOOL = shutil.which("promtool")
 COLUMNS = 24
@@ -24,14 +25,7 @@ BUILT_IN = {"__rate_interval", "__range", "__from", "__to"}
 
 def provisioned(what: str) -> dict[str, Any]:
     (file,) = (GRAFANA / "provisioning" / what).glob("*.yaml")
-    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return content
-
-
-def services() -> dict[str, Any]:
-    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = content["services"]
-    return found
+    return read(file)
 
 
 def sources() -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent.parent
-FILE = ROOT / "deploy" / "prometheus.yml"
+from containers import DEPLOY, read, services
+
 PROMTOOL = shutil.which("promtool")
 
 # Of Prometheus 3.13; those before 3 know nothing of it.
@@ -18,15 +18,7 @@ OTLP = {"promote_resource_attributes", "keep_identifying_resource_attributes"}
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return content
-
-
-@pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = content["services"]
-    return found
+    return read(DEPLOY / "prometheus.yml")
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool comes with Prometheus")
@@ -47,15 +39,13 @@ def test_what_is_pushed_can_be_told_apart(settings: dict[str, Any]) -> None:
     assert settings["otlp"]["keep_identifying_resource_attributes"] is True
 
 
-def test_prometheus_takes_what_the_collectors_push(services: dict[str, Any]) -> None:
-    assert "--web.enable-otlp-receiver" in services["prometheus"]["command"]
+def test_prometheus_takes_what_the_collectors_push() -> None:
+    assert "--web.enable-otlp-receiver" in services()["prometheus"]["command"]
 
 
-def test_the_shop_offers_its_metrics_where_they_are_scraped(
-    settings: dict[str, Any], services: dict[str, Any]
-) -> None:
+def test_the_shop_offers_its_metrics_where_they_are_scraped(settings: dict[str, Any]) -> None:
     (job,) = (job for job in settings["scrape_configs"] if job["job_name"] == "shop")
-    port = services["demo"]["environment"]["WHENCE_METRICS_PORT"]
+    port = services()["demo"]["environment"]["WHENCE_METRICS_PORT"]
     assert job["static_configs"] == [{"targets": [f"demo:{port}"]}]
 
 
@@ -63,8 +53,8 @@ def test_the_collectors_own_metrics_are_where_they_are_scraped(settings: dict[st
     (job,) = (job for job in settings["scrape_configs"] if job["job_name"] == "collectors")
     (asked,) = job["dns_sd_configs"]
     for name in asked["names"]:
-        text = (ROOT / "deploy" / f"{name}.yaml").read_text(encoding="utf-8")
-        (reader,) = yaml.safe_load(text)["service"]["telemetry"]["metrics"]["readers"]
+        collector = read(DEPLOY / f"{name}.yaml")
+        (reader,) = collector["service"]["telemetry"]["metrics"]["readers"]
         offered = reader["pull"]["exporter"]["prometheus"]
         assert (offered["host"], offered["port"]) == ("0.0.0.0", asked["port"])
         # docs/scaling.md names them as the Collector's documentation does.

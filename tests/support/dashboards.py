@@ -1,11 +1,11 @@
 """The dashboard of Grafana: its panels, and what they ask Prometheus."""
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parent.parent.parent
-GRAFANA = ROOT / "deploy" / "grafana"
+from containers import DEPLOY
+
+GRAFANA = DEPLOY / "grafana"
 HOME = GRAFANA / "dashboards" / "active-handles.json"
 
 
