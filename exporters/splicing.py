@@ -86,7 +86,9 @@ class Splicing:
     def _destinations(self) -> set[tuple[str, int]]:
         if "otlp" not in self._settings.export:
             return set()
-        receiver = _receiver(OtlpSettings(self._settings, os.environ).endpoint)
+        # Of what else is set the exporter tells the user what is wrong.
+        endpoints = {name: text for name, text in os.environ.items() if name.endswith("_ENDPOINT")}
+        receiver = _receiver(OtlpSettings(self._settings, endpoints).endpoint)
         return set() if receiver is None else {receiver}
 
 

@@ -4,6 +4,7 @@ Only for a program that has imported OpenTelemetry's SDK: what they need of it c
 """
 
 from .. import attaching
+from ..report import warn
 from .exporting import load
 
 TYPE_CHECKING = False
@@ -25,15 +26,25 @@ if TYPE_CHECKING:
 
 _SPLICING = "whence.exporters.splicing:Splicing"
 
-_made: "tuple[Settings, Splicing] | None" = None
+_made: "tuple[Settings, Splicing | None] | None" = None
 
 
 def splicing() -> "Splicing | None":
-    """As the settings are now; None if no agent is attached that sends spans."""
+    """As the settings are now; None if no agent is attached that sends spans.  Never raises."""
     global _made
     chosen = attaching.settings()
     if chosen is None or chosen.export == ("none",):
         return None
     if _made is None or _made[0] is not chosen:
-        _made = (chosen, load(_SPLICING)(chosen))
+        _made = (chosen, _load(chosen))
     return _made[1]
+
+
+def _load(chosen: "Settings") -> "Splicing | None":
+    try:
+        made: Splicing = load(_SPLICING)(chosen)
+        return made
+    except Exception as error:
+        # A version of the SDK that has what we need somewhere else, say.
+        warn(f"OpenTelemetry's spans and ours are in trees of their own ({error!r})")
+        return None
