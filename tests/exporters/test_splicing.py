@@ -76,13 +76,13 @@ def test_the_environment_says_it_to_both(make: Make, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_wrong_with_other_variables_is_the_exporters_to_tell(
-    make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     exporter = HttpExporter(endpoint=f"{OURS}/v1/traces")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "pigeon")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon")
     assert agrees(make(exporter))
-    assert capsys.readouterr().err == ""
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_of_one_agent_it_is_always_the_same() -> None:
 
 
 def test_what_cannot_be_loaded_is_told_once_and_done_without(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "_SPLICING", "whence.exporters.no_such_module:Splicing")
     whence.attach(export=["console"])
@@ -38,5 +38,5 @@ def test_what_cannot_be_loaded_is_told_once_and_done_without(
         assert splicing() is splicing() is None
     finally:
         whence.detach()
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = capfd.readouterr().err.splitlines()
     assert "no_such_module" in line
