@@ -2,8 +2,8 @@
 
 It begins with the first callback of the program's first loop: a master that only forks, a shell's
 helper that only waits, has none of it, and what is set up before a loop runs is set up.  After a
-fork it begins again with the next callback, and not before: some Pythons count the threads once the
-fork is over, to warn of a fork of several.
+fork it goes on with the next event, and not before: some Pythons count the threads once the fork is
+over, to warn of a fork of several.
 
 Start-up path of every attached process: imports nothing heavy.
 """
@@ -100,20 +100,22 @@ class Resident:
             self._thread.wait_until_gone(_PATIENCE_LOADING if self.loading else _PATIENCE)
 
     def resume(self) -> None:
-        """Go on after a fork, with the next callback."""
+        """Go on after a fork, with the next event."""
         if self.order is PAUSED:
             self.order = None
-            self.begin()
+            at_next_event(self._start)
 
     def _start(self) -> None:
         """At an event, in a thread of the program's."""
-        if self.order is None and not loop_turns():
-            self.begin()
-        elif self.order is None:
-            self._began = self._began or monotonic()
-            if self._thread.start() is RUNS and self._leaving:
-                # The pause was over before its thread was gone.
-                self.begin()
+        if self.order is not None:
+            return
+        if not self._began and not loop_turns():
+            at_next_event(self._start)
+            return
+        self._began = self._began or monotonic()
+        if self._thread.start() is RUNS and self._leaving:
+            # The pause was over before its thread was gone.
+            at_next_event(self._start)
 
     def _run(self) -> None:
         self._leaving = False

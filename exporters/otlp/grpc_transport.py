@@ -7,6 +7,7 @@ import grpc
 
 from whence.version import VERSION
 
+from .grpc_threads import stay_unlisted
 from .sending import SendError
 from .settings import OtlpSettings, Signal, readable_file
 
@@ -79,6 +80,7 @@ class GrpcTransport:
         self._channel = self._call = None
 
     def _connect(self) -> None:
+        stay_unlisted()
         if self._credentials is None:
             self._channel = grpc.insecure_channel(self._target, options=_OPTIONS)
         else:

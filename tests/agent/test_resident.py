@@ -81,6 +81,17 @@ def test_it_is_gone_for_a_fork_and_comes_back_with_the_next_event(work: Work) ->
     work.wait_for_begin()
 
 
+def test_then_any_event_will_do(work: Work) -> None:
+    """A loop may have nothing to do for long."""
+    work.resident.begin()
+    event()
+    work.wait_for_begin()
+    work.resident.pause()
+    work.resident.resume()
+    whence.AsyncResource("X").run_in_async_scope(int)
+    work.wait_for_begin()
+
+
 def test_a_pause_that_is_over_at_once_loses_nothing(work: Work) -> None:
     work.resident.begin()
     event()

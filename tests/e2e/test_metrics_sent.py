@@ -325,11 +325,25 @@ LISTING = """
 """
 
 
-def test_the_program_sees_no_thread_of_it(launch: Launcher, http_receiver: HttpReceiver) -> None:
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_program_sees_no_thread_of_it(
+    protocol: str, launch: Launcher, http_receiver: HttpReceiver, grpc_receiver: GrpcReceiver
+) -> None:
+    receiver = grpc_receiver if protocol == "grpc" else http_receiver
     app = launch.write("app.py", LISTING)
-    ran = run(launch, http_receiver.url, app, **OFTEN)
+    ran = run(launch, receiver.url, "--protocol", protocol, app, **OFTEN)
     assert (ran.code, ran.err) == (0, "")
-    assert len(http_receiver.received.metrics) > 3
+    assert len(receiver.received.metrics) > 3
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_nor_does_it_while_nobody_answers(protocol: str, launch: Launcher) -> None:
+    """A call waits for its answer then, all the time."""
+    app = launch.write("app.py", LISTING)
+    with black_hole() as port:
+        url = f"http://127.0.0.1:{port}"
+        ran = run(launch, url, "--protocol", protocol, app, **OFTEN)
+    assert ran.code == 0, ran
 
 
 def test_nothing_of_it_is_a_resource(launch: Launcher, http_receiver: HttpReceiver) -> None:
