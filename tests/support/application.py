@@ -22,7 +22,7 @@ from seen import SeenSpan, spans_of
 REMOTE = SpanContext(0xABCDEF, 0x1234, is_remote=True, trace_flags=TraceFlags(1))
 """A span of another process."""
 
-_OTHERS = ("thread BatchProcessor", "thread ThreadingMixIn")
+_OTHERS = ("thread BatchProcessor", "thread BatchSpanProcessor", "thread ThreadingMixIn")
 
 Main = Callable[[], Awaitable[object]]
 
