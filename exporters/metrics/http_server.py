@@ -30,8 +30,8 @@ class Scrapes:
         connection.settimeout(_PATIENCE)
         try:
             _Handler(connection, ("", 0), self)  # type: ignore[arg-type]
-        except OSError:
-            pass  # it did not wait for the answer, or never asked
+        except (OSError, ValueError):
+            pass  # it did not wait for the answer, never asked, or asked for what cannot be
 
     def is_meant(self, name: str) -> bool:
         """Whether who calls by this name means this endpoint.  Anybody does that may come in from
@@ -70,7 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
             return HTTPStatus.FORBIDDEN, b"only for callers on this machine\n", plain
         if urlsplit(self.path).path.rstrip("/") != PATH:
             return HTTPStatus.NOT_FOUND, f"the metrics are at {PATH}\n".encode(), plain
-        text, content_type = self.server.exposition.text(self.headers.get("Accept", ""))
+        try:
+            text, content_type = self.server.exposition.text(self.headers.get("Accept", ""))
+        except Exception as error:
+            problem = f"the metrics cannot be read ({type(error).__name__}: {error})\n"
+            return HTTPStatus.INTERNAL_SERVER_ERROR, problem.encode(), plain
         return HTTPStatus.OK, text, content_type
 
     def log_message(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from whence.engine.resource_types import EXECUTOR_JOB
 from whence.exporters.metrics import endpoint as module
 from whence.exporters.metrics import http_server as metrics_http
 from whence.exporters.metrics.endpoint import Endpoint
+from whence.exporters.metrics.prometheus import Exposition
 from whence.sending.exporting import CannotExport
 
 HOST = "127.0.0.1"
@@ -191,12 +192,33 @@ def test_who_does_not_wait_for_the_answer_breaks_nothing(serve: Serve) -> None:
     assert served.ask()[0] == 200
 
 
-@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"A" * 70_000])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"GET\r\n\r\n",
+        b"A" * 70_000,
+        b"GET /metrics HTTP/1.0\r\nHost: [::1\r\n\r\n",
+        b"GET http://[ HTTP/1.0\r\nHost: localhost\r\n\r\n",
+    ],
+)
 def test_what_is_no_http_breaks_nothing(serve: Serve, garbage: bytes) -> None:
     served = serve()
     with socket.create_connection((HOST, served.endpoint.port)) as asking:
         asking.sendall(garbage)
         asking.shutdown(socket.SHUT_WR)
+    assert served.ask()[0] == 200
+
+
+def test_metrics_that_cannot_be_read_are_an_error_of_that_scrape_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+    with monkeypatch.context() as patch:
+        patch.setattr(Exposition, "text", lambda *_: 1 / 0)
+        status, text, _ = served.ask()
+    assert status == 500
+    assert text == "the metrics cannot be read (ZeroDivisionError: division by zero)\n"
     assert served.ask()[0] == 200
 
 
