@@ -19,7 +19,11 @@ The rules:
   those that are sampled, `whence.exporters.readable` makes OpenTelemetry's of them.
 - `export` returns `whence.sending.exporting.Taken`: how many spans arrived, and how many were not
   sampled.  What did not arrive it says by raising `ExportError`, with the line for the user as
-  text; then the destination is left alone for a while.  It tries once: it never waits to try again.
+  text; then the destination is left alone for a while, or for as long as the error says.  It tries
+  once: it never stays to try again.
+- It may keep what did not arrive, in bounds, for the next time it is called; then `Taken` says how
+  many spans wait.  While the destination is left alone, batches go to its method `keep(batch)`,
+  which gives a `Taken` as well; without one they are dropped.
 - `timeout` is None while the program runs: the exporter's own applies.  At the end of the process
   it is what is left, in seconds.
 - `start` raises `CannotExport`, with the line for the user, if what it was told can never work.

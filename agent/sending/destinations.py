@@ -83,7 +83,7 @@ class Destination:
     def retry_at(self) -> float:
         """When to hand over the next batch, be it empty, for the sake of what waits; a time of
         `monotonic()`, infinity if nothing waits."""
-        return max(self._retry_at, 0.0) if self.waiting else float("inf")
+        return self._retry_at if self.waiting else float("inf")
 
     @property
     def label(self) -> str:
