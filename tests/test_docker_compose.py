@@ -97,6 +97,12 @@ def test_every_file_that_a_container_sees_is_there(services: Node) -> None:
     assert [source for source, _ in found if not (ROOT / source).exists()] == []
 
 
+def test_jaeger_reads_the_settings_of_its_page_where_they_are(services: Node) -> None:
+    (setting,) = services["jaeger"]["command"]
+    _, _, path = setting.rpartition("=")
+    assert ("./deploy/jaeger-ui.json", path) in mounts(services)
+
+
 def test_without_a_profile_neither_the_shop_nor_the_sampling_starts(services: Node) -> None:
     always = {name for name, service in services.items() if not service.get("profiles")}
     assert always == {"collector", "collector-health", "jaeger", "prometheus", "grafana"}

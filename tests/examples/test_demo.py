@@ -1,5 +1,6 @@
 """The command `whence demo`, end to end: from a checkout, from a wheel, and with a collector."""
 
+import json
 import re
 import tempfile
 import time
@@ -88,6 +89,10 @@ def test_it_names_the_line_that_blocked_and_what_waited_for_it(launch: Launcher)
     assert re.search(r"blocked the loop for \d+\.\d ms", ended.out)
     delayed = {span.attributes.get("whence.delayed.blocker") for span in spans}
     assert "GET /report" in delayed
+    # Jaeger shows first what begins so.
+    order = json.loads((CHECKOUT / "deploy" / "jaeger-ui.json").read_text())["topTagPrefixes"]
+    keys = {key for span in spans for key in span.attributes}
+    assert [start for start in order if not any(key.startswith(start) for key in keys)] == []
 
 
 def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
