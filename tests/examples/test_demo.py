@@ -194,6 +194,7 @@ class Collector(ThreadingHTTPServer):
     def __init__(self, status: int) -> None:
         self.status = status
         self.bodies: list[bytes] = []
+        self.metrics: list[bytes] = []
         super().__init__(("localhost", 0), _Answer)
         self.endpoint = f"http://localhost:{self.server_address[1]}"
 
@@ -203,7 +204,9 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/v1/traces":
+        if self.path == "/v1/metrics":
+            self.server.metrics.append(body)
+        else:
             self.server.bodies.append(body)
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
@@ -224,16 +227,17 @@ def collector(request: pytest.FixtureRequest) -> Iterator[Collector]:
 
 
 @pytest.mark.parametrize("collector", [200], indirect=True)
-def test_a_collector_that_answers_gets_the_spans_too(
+def test_a_collector_that_answers_gets_spans_and_metrics_too(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "COLLECTOR", collector.endpoint)
-    assert demo.main(["--seconds", "1"]) == 0
+    assert demo.main(["--seconds", "2"]) == 0
     out, err = capfd.readouterr()
     assert slowest("GET /report", out)
     assert f"Traces and metrics went to {collector.endpoint}, as service shop" in out
     assert f"otlp {collector.endpoint}" in err
     assert b"GET /report" in b"".join(collector.bodies)
+    assert b"whence.resource.created" in b"".join(collector.metrics)
 
 
 @pytest.mark.parametrize("collector", [404], indirect=True)
