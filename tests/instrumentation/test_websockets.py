@@ -162,7 +162,11 @@ def test_a_server_that_outlives_the_hooks_serves_on() -> None:
 
 
 def test_what_makes_servers_is_put_back() -> None:
-    before = server.serve
+    def maker() -> object:
+        is_class = isinstance(server.serve, type)  # before websockets 17
+        return vars(server.serve)["__init__"] if is_class else server.serve
+
+    before = maker()
     with record():
-        assert server.serve is not before
-    assert server.serve is before
+        assert maker() is not before
+    assert maker() is before
