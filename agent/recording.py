@@ -5,11 +5,8 @@ from .engine import recorder
 from .engine.blocks import blocks
 from .engine.resource_types import select_types
 from .engine.selected import select
+from .selection import wanted_resources
 from .settings.config import Settings
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .engine.selected import Wanted
 
 _DEFAULTS = (recorder.min_duration, recorder.sites, recorder.messages, recorder.sends)
 
@@ -20,7 +17,7 @@ def start(settings: Settings) -> None:
     """Record the life of every resource from now on."""
     instrumenting.switch_off(frozenset(settings.disable))
     select_types(settings.types)
-    select(_wanted(settings))
+    select(wanted_resources(settings))
     recorder.min_duration = int(settings.min_duration * 1_000_000)
     recorder.sites = settings.stacks > 0
     recorder.messages = not settings.no_messages
@@ -43,12 +40,3 @@ def stop() -> None:
     engine.want_instrumentation(False)
     instrumenting.switch_off(frozenset())
     engine.open_lifetimes.clear()
-
-
-def _wanted(settings: Settings) -> "Wanted | None":
-    if not settings.include and not settings.exclude:
-        return None
-    # Off the start-up path of those who ask for no selection.
-    from .selection import Selection
-
-    return Selection(settings.include, settings.exclude).wants

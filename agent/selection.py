@@ -1,15 +1,17 @@
 """What `--include` and `--exclude` choose.
 
 A resource becomes a span if one glob of `include` matches it, or there are none, and no glob of
-`exclude` does.  A glob is one of
+`exclude` does; a trace is exported likewise, by what its root is called.  A glob is one of
 
     module:shop.*     the module that created it; `shop` is also every module below it
     name:poll_*       what it is called: coroutine, callback, job, program, method and route
     type:*Handle      its type
     tick              the module or the name
+    trace:GET /*      what the root of a trace is called
 
 with `*`, `?` and `[...]` as in a shell, in the letters' own case.  A name matches as the program
-has it (`Feed.poll`, `main.<locals>.Feed.poll`), by its last part (`poll`), or as its span has it.
+has it (`Feed.poll`, `main.<locals>.Feed.poll`), by its last part (`poll`), or as its span has it
+(`sleep`, `timer sleep`).
 """
 
 import os
@@ -17,19 +19,40 @@ import sys
 from types import CodeType, ModuleType
 
 from .engine import SpanLifetime
-from .naming import short_name
+from .naming import short_name, span_name
 from .settings.values import GLOB_KINDS, split_glob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .engine.selected import Wanted
+    from .settings.config import Settings
+
 MAX_KNOWN = 10_000
 """Decisions and files that are remembered; a program may make names without end."""
 
 
+def wanted_resources(settings: "Settings") -> "Wanted | None":
+    """Whether a resource may become a span; None: all may."""
+    return _selection(settings, of_traces=False)
+
+
+def wanted_traces(settings: "Settings") -> "Wanted | None":
+    """Whether the trace with this root may be exported; None: all may."""
+    return _selection(settings, of_traces=True)
+
+
+def _selection(settings: "Settings", *, of_traces: bool) -> "Wanted | None":
+    include, exclude = (
+        [glob for glob in globs if (split_glob(glob)[0] == "trace") is of_traces]
+        for globs in (settings.include, settings.exclude)
+    )
+    return Selection(include, exclude).wants if include or exclude else None
+
+
 class Selection:
-    """Says of a lifetime whether it may become a span.  Any thread may ask."""
+    """Says of a lifetime whether it is wanted.  Any thread may ask."""
 
     def __init__(self, include: "Iterable[str]", exclude: "Iterable[str]") -> None:
         self._include = [_parse(glob) for glob in include]
@@ -38,7 +61,7 @@ class Selection:
         self._modules: dict[str, tuple[str, ...]] = {}
 
     def wants(self, lifetime: SpanLifetime) -> bool:
-        """Whether it may become a span; worked out once for each file, type and name."""
+        """Whether it matches; worked out once for each file, type and name."""
         code = lifetime.code
         key = None if code is None else code.co_filename, lifetime.type, lifetime.name
         answer = self._known.get(key)
@@ -56,7 +79,7 @@ class Selection:
         """By kind of glob, the words of which one has to match."""
         return {
             "module": () if code is None else self._modules_of(code.co_filename),
-            "name": _names(lifetime.name),
+            "name": _names(lifetime.type.name, lifetime.name),
             "type": (lifetime.type.name,),
         }
 
@@ -91,10 +114,11 @@ def _any_matches(
     )
 
 
-def _names(name: str | None) -> tuple[str, ...]:
+def _names(type_name: str, name: str | None) -> tuple[str, ...]:
+    of_span = span_name(type_name, name)
     if name is None:
-        return ()
-    return name, short_name(name), name.rpartition(".")[2]
+        return (of_span,)
+    return name, short_name(name), name.rpartition(".")[2], of_span
 
 
 def _modules_in(file: str) -> list[str]:

@@ -173,7 +173,7 @@ def forget_family(child: SpanLifetime) -> None:
 def _settle_family(child: SpanLifetime) -> None:
     if child.parent is not None:
         child.parent, link = standing_for(child.parent)
-        if child.parent is None:
+        if child.parent is None and child.segments is None:
             child.link = link
     elif isinstance(child.link, SpanLifetime):
         stands, link = standing_for(child.link)

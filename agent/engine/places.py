@@ -42,11 +42,14 @@ class Trace:
         "root",
         "spans",
         "top",
+        "wanted",
     )
 
     def __init__(self, root: Any) -> None:
         self.admitted: bool | None = None
         """Whether there was room for it among the spans of its second; None: nobody has asked."""
+        self.wanted: bool | None = None
+        """Whether the user wants to see it; None: nobody has asked."""
         self.root = root
         """Its first SpanLifetime, for a sampler to look at; None once it has an identity."""
         self.carrier: dict[str, str] | None = None

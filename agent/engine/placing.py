@@ -30,6 +30,8 @@ def place_now(lifetime: SpanLifetime) -> Span | None:
         return None
     span = span_of(lifetime, 1)
     span.trace.admitted = True
+    if span.trace.wanted is None:
+        span.trace.wanted = True
     return span
 
 
@@ -119,6 +121,9 @@ def root_span(child: SpanLifetime, link: Span | None) -> Span:
         child.link = standing_for(child.parent)[1]
     trace = Trace(child)
     trace.spans = 1
+    if link is not None:
+        # It goes on with the other one.
+        trace.wanted = link.trace.wanted
     if child.attributes is not None:
         trace.carrier = child.attributes.pop("carrier", None)
     span = trace.top = Span(trace, child.async_id, 0, None)

@@ -32,6 +32,7 @@ from .placing import (
 )
 from .rate import Rate
 from .recorder import open_lifetimes
+from .selected import Wanted
 
 MAX_COUNTED_NAMES = 100
 """Names that are told apart among what was too much for a trace; the rest is one."""
@@ -43,9 +44,13 @@ segment's length after its creation, so an older segment than these is never ask
 class Tracer:
     """Gives kept lifetimes their places."""
 
-    def __init__(self, max_spans: int = 2000, max_rate: int = 0) -> None:
-        """`max_rate` spans a second; 0 is any number."""
+    def __init__(
+        self, max_spans: int = 2000, max_rate: int = 0, wants: Wanted | None = None
+    ) -> None:
+        """`max_rate` spans a second; 0 is any number.  `wants` tells of the root of a trace whether
+        the user wants to see that."""
         self.max_spans = max_spans
+        self.wants = wants
         self.rate = Rate(max_rate) if max_rate else None
         self.is_sampled: Callable[[Trace], bool] = lambda trace: True
         """Whether any sampler wants a trace: of what none wants, no room is taken.  Only asked if
@@ -56,10 +61,15 @@ class Tracer:
         """How many were left out with their traces, for which there was no room."""
 
     def place(self, lifetime: SpanLifetime) -> bool:
-        """Place an ended lifetime.  False: there is no room for it, and it was counted instead."""
+        """Place an ended lifetime.  False: nobody wants to see it, or there is no room for it, and
+        it was counted instead."""
         if self._place_below(lifetime, lifetime.parent):
             return True
         parent = None if lifetime.segments is not None else settled(lifetime.parent)
+        if not self._is_wanted(lifetime):
+            # What it has triggered finds that out there.
+            self._place(lifetime, parent)
+            return False
         if self.rate is not None and not self._is_admitted(lifetime, self.rate):
             self.over_rate += 1
         elif lifetime.span is None and parent is not None and self._is_full(lifetime):
@@ -86,6 +96,7 @@ class Tracer:
             or parent.segments is not None
             or parent.transparent
             or self.rate is not None
+            or self.wants is not None
             or above.depth >= MAX_DEPTH
             or (trace := above.trace).spans >= self.max_spans
             or trace.remote is not None
@@ -125,7 +136,9 @@ class Tracer:
                 break
             if lifetime.transparent or not isinstance(lifetime, SpanLifetime):
                 continue
-            if lifetime.segments is None or now - lifetime.segments.start >= length:
+            segments = lifetime.segments
+            is_due = segments is None or now - segments.start >= length
+            if is_due and self._is_wanted(lifetime):
                 found.append(lifetime)
         return found
 
@@ -154,7 +167,8 @@ class Tracer:
         _leave_last_segment(record, segments)
         lifetime.keep = True
         lifetime.span = Span(Trace(lifetime), lifetime.async_id, span.segment + 1, None)
-        lifetime.span.trace.spans, lifetime.span.trace.top = 1, lifetime.span
+        goes_on = lifetime.span.trace
+        goes_on.spans, goes_on.top, goes_on.wanted = 1, lifetime.span, span.trace.wanted
         lifetime.link, lifetime.links = span, None
         segments.start = now
         segments.run, segments.ready, segments.steps = run, lifetime.ready, lifetime.steps
@@ -176,6 +190,15 @@ class Tracer:
         place = span_at(ancestor, child)
         # What is too deep will be in another trace.
         return place.trace.spans + min(needed, MAX_DEPTH - place.depth) > most
+
+    def _is_wanted(self, lifetime: SpanLifetime) -> bool:
+        if self.wants is None:
+            return True
+        trace = first_place(lifetime).trace
+        if trace.wanted is None:
+            # Of the application's traces the root is not known.
+            trace.wanted = trace.root is None or self.wants(trace.root)
+        return trace.wanted
 
     def _is_admitted(self, lifetime: SpanLifetime, rate: Rate) -> bool:
         trace = first_place(lifetime).trace
@@ -219,7 +242,7 @@ class Tracer:
             span_of(target)
             place = span_at(target, lifetime)
         place.trace.admitted = True
-        return place
+        return place if self._is_wanted(target) else None
 
 
 def _is_preferred(lifetime: SpanLifetime) -> bool:

@@ -20,6 +20,7 @@ from ..engine import Tracer, clock, local, recorder, ring
 from ..engine.ring import NEVER
 from ..listening.gathering import LOOK_EVERY, Gathering
 from ..report import warn
+from ..selection import wanted_traces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Sender:
         self.settings = settings
         self._before_loading = before_loading
         self.destinations = destinations
-        self.tracer = Tracer(settings.max_spans, settings.max_rate)
+        self.tracer = Tracer(settings.max_spans, settings.max_rate, wanted_traces(settings))
         self.gathering = Gathering(settings.segment)
         self._segment = int(settings.segment * 1e9)
         self._scan_every = min(max(settings.segment / 4, GATHERING), _LONGEST_SLEEP)

@@ -142,7 +142,7 @@ TABLE = (
         "include",
         read_globs,
         (),
-        "only what matches: shop.*, module:shop, name:poll_*, type:*Timer*",
+        "only what matches: shop.*, module:shop, name:poll_*, type:*Timer*, trace:GET *",
         metavar="GLOBS",
     ),
     Setting(

@@ -15,6 +15,7 @@ GLOB_KINDS = {
     "module": ("module",),
     "name": ("name",),
     "type": ("type",),
+    "trace": ("name",),
     "": ("module", "name"),
 }
 """What stands before the colon of a glob -> what it is matched with."""
@@ -68,12 +69,15 @@ def read_items(text: str) -> tuple[str, ...]:
 
 
 def read_globs(text: str) -> tuple[str, ...]:
-    """Globs of modules, names and types: `shop.*`, `module:shop`, `name:poll_*`, `type:*Timer*`."""
+    """Globs of modules, names, types and traces: `shop.*`, `module:shop`, `name:poll_*`,
+    `type:*Timer*`, `trace:GET /health`."""
     globs = read_items(text)
     for glob in globs:
         kind, pattern = split_glob(glob)
         if kind not in GLOB_KINDS or not pattern:
-            raise Unreadable("globs such as shop.*, module:shop, name:poll_* or type:*Timer*", glob)
+            raise Unreadable(
+                "globs such as shop.*, module:shop, name:poll_*, type:*Timer* or trace:GET /x", glob
+            )
     return globs
 
 

@@ -10,12 +10,13 @@ from types import ModuleType
 import pytest
 
 import whence
+from configured import settings
 from launching import Launcher
 from receivers import HttpReceiver
 from seen import spans_of
 from whence.engine import SpanLifetime, ring
-from whence.engine.resource_types import REQUEST, TASK, TIMER_HANDLE, ResourceType
-from whence.selection import MAX_KNOWN, Selection
+from whence.engine.resource_types import REQUEST, SERVER, TASK, TIMER_HANDLE, ResourceType
+from whence.selection import MAX_KNOWN, Selection, wanted_resources, wanted_traces
 
 HERE = compile("", __file__, "exec")
 
@@ -91,7 +92,27 @@ def test_a_name_is_what_the_program_or_a_span_calls_it(glob: str, is_chosen: boo
 
 
 def test_a_timer_is_called_as_its_span_is() -> None:
-    assert chooses("name:sleep", lifetime("_set_result_unless_cancelled", TIMER_HANDLE))
+    timer = lifetime("_set_result_unless_cancelled", TIMER_HANDLE)
+    assert chooses("name:sleep", timer)
+    assert chooses("name:timer *", timer)
+
+
+def test_globs_of_traces_and_of_resources_are_told_apart() -> None:
+    chosen = settings(include="trace:GET *,type:Task", exclude="trace:* /health,name:poll")
+    of_traces, of_resources = wanted_traces(chosen), wanted_resources(chosen)
+    assert of_traces is not None
+    assert of_resources is not None
+    poll, health, items = (
+        lifetime("poll"),
+        lifetime("GET /health", REQUEST),
+        lifetime("GET /items", REQUEST),
+    )
+    assert [of_traces(it) for it in (poll, health, items)] == [False, False, True]
+    assert [of_resources(it) for it in (poll, health, items)] == [False, False, False]
+    assert of_resources(lifetime("tick"))
+    only_traces = settings(include="trace:GET *")
+    assert wanted_resources(only_traces) is None
+    assert wanted_traces(settings(include="type:Task")) is None
 
 
 def test_a_route_with_its_method_is_a_name() -> None:
@@ -116,11 +137,18 @@ def test_without_include_all_is_chosen_and_exclude_beats_it() -> None:
     assert Selection(["name:other", "name:t*"], []).wants(lifetime("tick"))
 
 
-def test_what_has_no_name_or_no_site_matches_no_glob_of_those() -> None:
-    nameless = lifetime(None)
-    nameless.code = None
-    assert not chooses("*", nameless)
-    assert chooses("type:*", nameless)
+def test_what_has_no_name_is_called_as_its_span_is() -> None:
+    nameless = lifetime(None, SERVER)
+    assert chooses("name:server", nameless)
+    assert not chooses("name:Server", nameless)
+    assert chooses("type:Server", nameless)
+
+
+def test_what_was_created_nowhere_matches_no_module() -> None:
+    homeless = lifetime("tick")
+    homeless.code = None
+    assert not chooses("module:*", homeless)
+    assert chooses("tick", homeless)
 
 
 def test_it_is_worked_out_once_for_each_file_type_and_name(
@@ -194,6 +222,10 @@ PROGRAM = """
         (["--include", "module:__main__", "--exclude", "sleep,main"], ["poll_prices", "checkout"]),
         (["--include", "app", "--exclude", "sleep"], ["main", "poll_prices", "checkout"]),
         (["--include", "elsewhere"], []),
+        (["--include", "type:Task,trace:main"], ["main", "poll_prices", "checkout"]),
+        (["--include", "trace:poll_prices"], []),
+        (["--exclude", "trace:task main"], []),
+        (["--exclude", "name:main,trace:checkout"], ["poll_prices", "checkout", "sleep", "sleep"]),
     ],
 )
 def test_a_program_is_seen_as_it_was_chosen(

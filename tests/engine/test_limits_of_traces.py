@@ -19,7 +19,7 @@ from whence.engine.resource_types import (
     TRANSPORT,
     ResourceType,
 )
-from whence.engine.selected import select
+from whence.engine.selected import Wanted, select
 
 ROWS = (TASK, TASK, TASK, HANDLE, TIMER_HANDLE, REQUEST, SERVER, TRANSPORT)
 SEGMENT = 1_000
@@ -46,8 +46,8 @@ ACTS = st.lists(
 class World:
     """Lives to which all sorts of things happen, and what came out of them."""
 
-    def __init__(self, lives: Lives, max_spans: int, max_rate: int) -> None:
-        lives.tracer = Tracer(max_spans, max_rate)
+    def __init__(self, lives: Lives, max_spans: int, max_rate: int, wants: Wanted | None) -> None:
+        lives.tracer = Tracer(max_spans, max_rate, wants)
         self.lives = lives
         self.open: list[SpanLifetime] = []
         self.out: list[SpanLifetime] = []
@@ -100,14 +100,19 @@ class World:
     max_spans=st.sampled_from((1, 2, 3, 7, 2000)),
     max_rate=st.sampled_from((0, 0, 1, 5, 50)),
     selects=st.booleans(),
+    wants=st.sampled_from((None, None, lambda root: root.name != "a")),
 )
 def test_no_span_is_an_orphan_and_every_one_is_accounted_for(
-    acts: list[tuple[object, ...]], max_spans: int, max_rate: int, selects: bool
+    acts: list[tuple[object, ...]],
+    max_spans: int,
+    max_rate: int,
+    selects: bool,
+    wants: Wanted | None,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, lives_on_a_clock_of_their_own(patch) as lives:
         select((lambda lifetime: lifetime.name != "left out") if selects else None)
         try:
-            world = World(lives, max_spans, max_rate)
+            world = World(lives, max_spans, max_rate, wants)
             for act, *details in acts:
                 getattr(world, str(act))(*details)
             world.finish()
@@ -125,7 +130,12 @@ def check(world: World, max_spans: int, selects: bool) -> None:
     for place in places:
         assert place.parent is None or (place.trace, *place.parent) in known, "an orphan"
         assert place.depth <= MAX_DEPTH
-    assert len(world.out) + tracer.counted + tracer.over_rate == ring.pushed
+    if tracer.wants is None:
+        assert len(world.out) + tracer.counted + tracer.over_rate == ring.pushed
+    else:
+        assert all(place.trace.wanted for place in places)
+        roots = [it for place, it in zip(places, out, strict=True) if place.parent is None]
+        assert all(tracer.wants(root) for root in roots if root.link is None)
     assert not any(isinstance(open_, SpanLifetime) for open_ in open_lifetimes.values())
     if selects:
         assert not any(lifetime.name == "left out" and not lifetime.keep for lifetime in out)

@@ -6,7 +6,7 @@ import pytest
 
 from lives import MS, Lives
 from whence.engine import SpanLifetime, Trace, Tracer
-from whence.engine.places import TraceIdentity
+from whence.engine.places import Span, TraceIdentity
 from whence.engine.placing import place_now
 from whence.engine.rate import Rate
 from whence.engine.resource_types import REQUEST, TASK, TIMER_HANDLE, ResourceType
@@ -165,6 +165,24 @@ def test_a_long_life_is_exported_with_what_it_stands_for(lives: Lives) -> None:
     assert first.span is not None
     assert first.span.counted == {("Task", "before"): [1, 2 * MS]}
     lives.end(main)
+
+
+def test_a_segment_goes_on_from_the_one_before_whatever_became_of_its_parent(
+    lives: Lives,
+) -> None:
+    main = lives.begin("main")
+    child = lives.begin("child", by=main)
+    lives.wait(60_000)
+    lives.cut(main)
+    lives.cut(child)
+    fill(lives)
+    lives.end(main)
+    assert lives.come_out() == [], "there is no room for the last segment"
+    lives.wait(60_000)
+    lives.end(child)
+    (last,) = lives.come_out()
+    assert isinstance(last.link, Span)
+    assert (last.link.async_id, last.link.segment) == (child.async_id, 0)
 
 
 def test_what_nobody_samples_takes_no_room(lives: Lives) -> None:
