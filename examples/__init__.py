@@ -1,1 +1,2 @@
-"""Programs worth tracing, which know nothing of whence; and `demo.py`, which traces one of them."""
+"""Programs worth tracing, a folder each, which know nothing of whence; and `whence demo`, which traces
+one of them: `demo.py`, `showing.py`, `numbers.py`."""
