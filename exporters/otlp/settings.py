@@ -78,7 +78,7 @@ class OtlpSettings:
         self.ca_file = otel.text("CERTIFICATE")
         self.client_certificate = otel.text("CLIENT_CERTIFICATE")
         self.client_key = otel.text("CLIENT_KEY")
-        self.insecure = otel.text("INSECURE").lower() == "true"
+        self.insecure = otel.one_of("INSECURE", ("true", "false"), default="false") == "true"
 
     def _endpoint(self, settings: Settings, otel: "_Variables") -> str:
         if _is_explicit(settings, "endpoint") and settings.endpoint is not None:
@@ -155,7 +155,7 @@ class _Variables:
         text = self.text(name)
         try:
             seconds = float(text or default)
-            if seconds > 0:
+            if 0 < seconds < float("inf"):
                 return seconds
         except ValueError:
             pass

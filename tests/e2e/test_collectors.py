@@ -21,6 +21,13 @@ DRAWING = """
                 timer sleep
 """
 
+CROWD = """
+    task main
+        40 x task order
+            3 x task notify
+                timer sleep
+"""
+
 PROTOCOLS = ("http/protobuf", "http/json", "grpc")
 
 
@@ -30,10 +37,9 @@ class Sending:
     def __init__(self, launch: Launcher) -> None:
         self._launch = launch
 
-    def __call__(self, protocol: str, endpoint: str) -> None:
+    def __call__(self, protocol: str, endpoint: str, program: str = "forgotten.py") -> None:
         env = {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        program = str(PROGRAMS / "forgotten.py")
-        ran = self._launch.run("-q", "--min-duration", "0", program, env=env)
+        ran = self._launch.run("-q", "--min-duration", "0", str(PROGRAMS / program), env=env)
         assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
@@ -76,6 +82,18 @@ class TestRotel:
         send(protocol, through_http.grpc if protocol == "grpc" else through_http.http)
         through_http.stop()
         check(spans_of(http_receiver.received.requests))
+
+    @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+    def test_a_collector_understands_numbers_with_more_bytes_than_they_need(
+        self, protocol: str, send: Sending, through_http: RotelAgent, http_receiver: HttpReceiver
+    ) -> None:
+        """Its parser is of another make than protobuf's own, which the other tests use."""
+        endpoint = through_http.grpc if protocol == "grpc" else through_http.http
+        send(protocol, endpoint, "crowd.py")
+        through_http.stop()
+        spans = spans_of(http_receiver.received.requests)
+        check_spans(spans)
+        check_drawing(spans, CROWD)
 
     def test_a_collector_hands_them_on_by_grpc(
         self, send: Sending, launch: Launcher, grpc_receiver: GrpcReceiver
