@@ -31,7 +31,7 @@ from .protobuf import KINDS, NO_STATUS, Run, SpanEncoder
 _MAX_TEMPLATES = 2000
 _SLACK = 1 << 16
 """Bytes of the buffer beyond a run, for the span that ends it."""
-_S = 1e9
+_SECOND = 1e9
 
 
 def _before(key: str, tag: bytes, width: int) -> bytes:
@@ -286,11 +286,11 @@ class TemplateEncoder:
             execution_low,
             execution_high,
             c9,
-            run / _S,
+            run / _SECOND,
             c10,
-            ready / _S,
+            ready / _SECOND,
             c11,
-            wait / _S,
+            wait / _SECOND,
             c12,
             LAST[lifetime.steps],
             c13,
