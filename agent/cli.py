@@ -139,7 +139,7 @@ def doctor(words: "Sequence[str]") -> int:
 
 def demo(words: "Sequence[str]") -> int:
     """`whence demo`."""
-    from whence.examples.demo import main
+    from whence.examples.demo.command import main
 
     return main(words)
 

@@ -1,2 +1,1 @@
-"""Programs worth tracing, each in a folder, which know nothing of whence; and `whence demo`, which
-traces one of them: `demo.py`, `showing.py`, `numbers.py`."""
+"""Programs worth tracing, which know nothing of whence; and `demo`, which traces one of them."""

@@ -20,6 +20,7 @@ PACKAGES = {
     "whence/exporters/otlp": "exporters/otlp",
     "whence/sitecustomize": "sitecustomize",
     "whence/examples": "examples",
+    "whence/examples/demo": "examples/demo",
     "whence/examples/shop": "examples/shop",
 }
 

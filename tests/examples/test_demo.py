@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from launching import Launcher
-from whence.examples import demo
+from whence.examples.demo import command as demo
 from whence.exporters.tree import rows_of_request
 
 ROUTES = (

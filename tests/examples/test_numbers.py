@@ -6,7 +6,7 @@ from math import inf
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from whence.examples.numbers import Scraper, percentile, samples_of, table
+from whence.examples.demo.numbers import Scraper, percentile, samples_of, table
 
 
 @pytest.fixture

@@ -1,8 +1,4 @@
-"""`whence demo`: traces the shop for some seconds, as anybody would, and prints what was seen.
-
-The shop is a process of its own under `whence run`, which writes a file and offers metrics; what is
-printed comes out of these.  What the agent itself says goes to stderr, as always.
-"""
+"""The command: runs the shop under `whence run`, and says what came of it and where to look."""
 
 import argparse
 import os
@@ -20,7 +16,7 @@ from tempfile import mkstemp
 from .numbers import Scraper, samples_of, table
 from .showing import print_background, print_requests, read_traces
 
-SHOP = Path(__file__).with_name("shop")
+SHOP = Path(__file__).parent.with_name("shop")
 COMPOSE = SHOP.parent.parent / "docker-compose.yml"
 """In a checkout."""
 COLLECTOR = "http://localhost:4318"
