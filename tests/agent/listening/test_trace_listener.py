@@ -376,16 +376,20 @@ def test_a_callback_may_stop_its_own_listener(heard: Heard) -> None:
 
 
 def test_at_the_very_end_it_is_called_in_the_thread_that_ends(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When there are no more threads to be had."""
-    listener = on_trace(heard)
-    run("a")
     monkeypatch.setattr(Background, "start", lambda self: REFUSED)
-    listener.stop()
-    assert heard.names == [["task work", "task a"]]
-    assert heard.threads == {threading.get_ident()}
+    called: list[tuple[int, bool]] = []
+    listener = TraceListener(
+        lambda trace: called.append((threading.get_ident(), engine.local.state.muted))
+    )
+    lives.live(2, "main")
+    listener.put(lives.come_out(), has_all=True)
+    listener.finish(20)
+    assert called == [(threading.get_ident(), True)]
     assert not engine.local.state.muted
+    assert listener.dropped == 0
 
 
 def test_at_the_very_end_it_takes_no_longer_than_there_is_time_for(
