@@ -106,9 +106,11 @@ class Program:
         done = loop.create_future()
 
         def call() -> None:
-            with self.tracer.start_as_current_span(f"{path} called"):
+            span = self.tracer.start_span(f"{path} called")
+            with trace.use_span(span):
                 task = loop.create_task(self._all(act.inside, path))
-            task.add_done_callback(lambda _: done.set_result(None))
+            # It goes on while what is done inside of it does, as a request does.
+            task.add_done_callback(lambda _: (span.end(), done.set_result(None)))
 
         schedule(call)
         await done
