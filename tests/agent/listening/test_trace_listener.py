@@ -313,20 +313,21 @@ def test_for_a_slow_callback_traces_are_dropped_and_counted(
 ) -> None:
     """The other one is given all of them meanwhile."""
     monkeypatch.setattr(module, "MOST_WAITING", 7)
-    gate = threading.Event()
+    gate, entered = threading.Event(), threading.Event()
     slow: list[Trace] = []
 
     def wait(trace: Trace) -> None:
+        entered.set()
         gate.wait(20)
         slow.append(trace)
 
     other = on_trace(heard)
     with on_trace(wait) as listener:
         run("first")
-        heard.wait_for(1)
+        assert entered.wait(20)
         for name in "abcd":
             run(name)
-            pipeline.flush(5)
+            pipeline.flush(20)
         heard.wait_for(5)
         gate.set()
     # The first is being given; each has 3 spans, and 7 may wait, so 2 do.
@@ -351,6 +352,7 @@ def test_stop_waits_for_no_longer_than_it_is_told(heard: Heard) -> None:
     run("a")
     assert entered.wait(20)
     run("b")
+    pipeline.flush(20)
     listener.stop(0.2)
     assert listener.dropped == 1
     gate.set()
