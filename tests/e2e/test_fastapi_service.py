@@ -1,7 +1,12 @@
 """A FastAPI application on uvicorn under `whence run`, with every parser, on both loops."""
 
+import signal
+import socket
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,8 +14,11 @@ import pytest
 from websockets.sync.client import connect
 
 from drawing import check_drawing
+from launching import Launcher
+from receivers import HttpReceiver
+from seen import spans_of
 from services import CALLER, Service
-from tracing import Tracing
+from tracing import PROGRAMS, Tracing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal")
 
@@ -137,3 +145,32 @@ def test_a_request_that_another_service_sent_continues_its_trace(traced: Tracing
     assert (slow.trace_id, slow.parent_id, slow.trace_state) == (trace_id, span_id, "shop=tea")
     assert [span.name for span in spans if span.parent_id == slow.span_id] == ["timer sleep"]
     assert (item.trace_id == trace_id, item.parent_id) == (False, "")
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_the_command_of_uvicorn_has_sent_everything_when_its_signal_ends_it(
+    launch: Launcher, http_receiver: HttpReceiver, workers: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serving = ["fastapi_service:app", "--app-dir", str(PROGRAMS), "--port", str(port), *workers]
+    uvicorn = str(launch.scripts() / "uvicorn")
+    process = launch.start(
+        *launch.whence, "run", "-q", "--endpoint", http_receiver.url, uvicorn, *serving
+    )
+    assert process.stderr is not None
+    awaited = Counter({"Application startup complete": max(1, len(workers)), "running on": 1})
+    while awaited.total():
+        line = process.stderr.readline()
+        assert line, "uvicorn has ended"
+        awaited -= Counter(text for text in awaited if text in line)
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/slow")
+        assert connection.getresponse().status == 200
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (0 if workers else -signal.SIGTERM), err
+    names = Counter(span.name for span in spans_of(http_receiver.received.requests))
+    assert names["GET /slow"] == 1
+    # What ends last has come as well.
+    assert names["task LifespanOn.main"] == names["server"] == max(1, len(workers))
