@@ -16,8 +16,8 @@ meaning; everything else in whence reaches the engine through them, and only thr
   `handles.TimerHandle`, `futures.Future`, and task steps inside them;
 - where spans of the application meet ours: `look_for_user_spans`, `UserSpan`, `standing_for`,
   `place_now`, `give_way`, `give_up_kind`;
-- which lifetimes become spans, where somebody chooses: `selected.select`; how many of them:
-  `Tracer(max_spans, max_rate)`;
+- which lifetimes become spans, where somebody chooses: `selected.select`; which traces are
+  exported, and how much of them: `Tracer(max_spans, max_rate, wants)`;
 - how its loops do: `execution.threads`, of each thread the ThreadState with `entered`, `busy` and
   `samples`; `measures`, `blocks.blocks`; `recorder.find_slow`; for the watchdog, which is in Python
   with either engine, `stacks.look` and `standstill`;

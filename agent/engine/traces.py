@@ -9,6 +9,8 @@ place is given stands in `placing.py`.
   the one before, so every parent appears in time.
 - A trace has at most `max_spans` spans, and as many failures again; what comes after that is
   counted on its nearest ancestor that is still to be exported.
+- A trace that the user does not want to see is placed all the same, and not exported: so is what
+  its spans trigger later.
 - With a `Rate`, a trace that finds no room when its first span comes out is left out; if something
   in it fails or blocks, what comes after that is exported all the same.
 """
