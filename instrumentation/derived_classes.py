@@ -1,4 +1,4 @@
-"""Classes derived from asyncio's Future and Task: the program's, and `gather`'s future.
+"""Classes that the program derives from asyncio's Future and Task.
 
 However old they are, they derive from asyncio's own (`whence.engine.standin`), and what they
 inherit is patched on them.  A subclass of theirs needs nothing more.
@@ -48,7 +48,8 @@ def install(patches: Patches) -> None:
     patches.replace(StandIn, "_derived", see)
     for stock in (_stock_future, stock_task):
         for cls in stock.__subclasses__():
-            if cls is not stock_task and not isinstance(cls, StandIn):
+            own = cls.__module__.partition(".")[0] in ("asyncio", "_asyncio")
+            if not own and not isinstance(cls, StandIn):
                 see(cls)
 
 

@@ -302,6 +302,7 @@ def test_the_names_of_futures_are_put_back() -> None:
     places: list[tuple[Any, str]] = [
         (asyncio, "Future"),
         (futures, "Future"),
+        (tasks, "_GatheringFuture"),
     ]
     before = [vars(owner)[name] for owner, name in places]
     with record():
