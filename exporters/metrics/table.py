@@ -25,8 +25,8 @@ UP_DOWN = "up-down counter"
 GAUGE = "gauge"
 
 _PROCESSOR = {
-    "otel.component.type": "whence.sending.sender.Sender",
-    "otel.component.name": "whence.sending.sender.Sender/0",
+    "otel.component.type": "whence_span_processor",
+    "otel.component.name": "whence_span_processor/0",
 }
 
 
