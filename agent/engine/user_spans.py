@@ -4,7 +4,7 @@ A UserSpan stands where a lifetime of ours would: it has a place in a trace, is 
 children.  It knows ids, and keeps nothing of the application's span: what is triggered in it may
 live longer than that.
 
-What OpenTelemetry's API has to be asked is told to it (`whence.instrumentation.otel_context`).
+What OpenTelemetry's API has to be asked is told to it (`whence.instrumentation.opentelemetry_context`).
 """
 
 from weakref import WeakValueDictionary
@@ -36,7 +36,8 @@ class UserSpan(SpanLifetime):
         self.leads = True
         """Whether what is triggered in it stands under it, and is not just linked to it."""
         self.type = _ROW
-        self.async_id = 0
+        # Of no resource: 0 is that of threads that nobody saw start.
+        self.async_id = -1
         self.created = self.children = 0
         self.transparent = self.fire_and_forget = False
         # Nothing of ours is to be added to it.
@@ -46,7 +47,7 @@ class UserSpan(SpanLifetime):
         self.parent = within
         self.link = self.links = self.segments = self.code = None
         place = None if within is None else within.span
-        self.span = Span(_trace_of(identity, context, place, remote), 0, 0, None)
+        self.span = Span(_trace_of(identity, context, place, remote), -1, 0, None)
         self.span.depth = 0 if place is None else place.depth + 1
         self.span.context = context
         self.span.out = True
@@ -54,7 +55,9 @@ class UserSpan(SpanLifetime):
 
 def _trace_of(identity: TraceIdentity, context: object, place: Span | None, remote: bool) -> Trace:
     if place is not None:
-        return place.trace
+        known = place.trace.identity
+        if known is None or known.sampled == identity.sampled:
+            return place.trace
     key = (identity.trace_id, identity.sampled)
     trace = _traces.get(key)
     if trace is None:

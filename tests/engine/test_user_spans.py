@@ -157,6 +157,23 @@ def test_all_spans_of_one_trace_have_their_places_in_the_same(
     assert trace_of(one) is trace_of(two)
 
 
+def test_a_span_that_is_not_sampled_is_not_of_the_trace_of_those_that_are(
+    lives: Lives, current: Current
+) -> None:
+    """Its sampler may have left it out alone, of a trace of which the rest is kept."""
+    task = lives.begin("task")
+    place = place_now(task)
+    assert place is not None
+    place.trace.identify(TraceIdentity(7, 1, None, sampled=True))
+    with lives.running(task):
+        sampled = current.make(task, within=task)
+        left_out = current.make(task, within=task, sampled=False)
+    assert sampled.span is not None
+    assert left_out.span is not None
+    assert sampled.span.trace is place.trace
+    assert left_out.span.trace is not place.trace
+
+
 def test_what_nobody_refers_to_is_forgotten(lives: Lives, current: Current) -> None:
     task = lives.begin("task")
     with lives.running(task):
