@@ -4,7 +4,8 @@ A UserSpan stands where a lifetime of ours would: it has a place in a trace, is 
 children.  It knows ids, and keeps nothing of the application's span: what is triggered in it may
 live longer than that.
 
-What OpenTelemetry's API has to be asked is told to it (`whence.instrumentation.opentelemetry_context`).
+What OpenTelemetry's API has to be asked is told to it, by `opentelemetry_context.py` among the
+instrumentations.
 """
 
 from weakref import WeakValueDictionary
