@@ -1,6 +1,8 @@
 """Spans of the application as parents and links of what is triggered inside of them."""
 
 import gc
+import sys
+import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import pytest
 from lives import Lives
 from whence.engine import (
     Lifetime,
+    Span,
     SpanLifetime,
     Trace,
     TraceIdentity,
@@ -486,6 +489,38 @@ class TestPlacesGivenNow:
         lives.end(child, after=2)
         lives.come_out()
         assert child.links is None
+
+    def test_however_many_threads_ask_it_is_given_once(self, lives: Lives) -> None:
+        chain = [lives.begin("root")]
+        for _ in range(300):
+            chain.append(lives.begin("task", by=chain[len(chain) // 2]))
+        seen: list[list[Span | None]] = []
+        begin = threading.Barrier(4)
+
+        def ask() -> None:
+            begin.wait()
+            seen.append([place_now(lifetime) for lifetime in chain])
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert all(one == seen[0] for one in seen)
+        assert seen[0] == [lifetime.span for lifetime in chain]
+        assert len({id(trace_of(lifetime)) for lifetime in chain}) == 1
+
+    def test_a_trace_has_the_first_identity_that_it_is_given(self) -> None:
+        trace = Trace(None)
+        first, second = (TraceIdentity(number, 1, None, sampled=True) for number in (1, 2))
+        assert trace.identify(first) is first
+        assert trace.identify(second) is first
+        assert trace.identity is first
 
 
 class TestGivingWay:
