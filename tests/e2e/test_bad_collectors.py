@@ -1,8 +1,9 @@
 """Collectors that are away, slow, overloaded or broken: the program goes on as ever, all is
 counted, and the user reads a line when that changes."""
 
+import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from bad_receivers import (
 from certificates import Certificate
 
 from launching import Launcher
-from receivers import HttpReceiver, free_port
+from receivers import GrpcReceiver, HttpReceiver, black_hole, free_port
 from tracing import PROGRAMS
 
 END = 2.0
 NOISE = 0.5
 SLEEPS = 1000
 """No more spans than tasks but for the sleeps between them, and the main task."""
+HTTP, GRPC = "http/protobuf", "grpc"
 STEADY = str(PROGRAMS / "steady.py")
 
 
@@ -50,14 +52,26 @@ class Ran:
         assert self.said["end"] < END + NOISE
 
 
-def run(
-    launch: Launcher, port: int, *, seconds: float = 1.0, holds: int = 65536, scheme: str = "http"
-) -> Ran:
-    """Run the program against whatever is at the port."""
+ENVIRONMENT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.4", "OTEL_METRICS_EXPORTER": "none"}
+
+
+def words(
+    port: int, *, seconds: float, holds: int = 65536, scheme: str = "http", protocol: str = HTTP
+) -> list[str]:
+    """What to run: the program, against whatever is at the port."""
     options = ["-q", "--min-duration", "0", "--endpoint", f"{scheme}://127.0.0.1:{port}"]
-    env = {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.4", "OTEL_METRICS_EXPORTER": "none"}
-    ran = launch.run(*options, STEADY, str(seconds), str(holds), env=env)
-    found = Ran(ran.json, ran.err.splitlines())
+    return [*options, "--protocol", protocol, STEADY, str(seconds), str(holds)]
+
+
+def run(launch: Launcher, port: int, *, seconds: float = 1.0, **more: Any) -> Ran:
+    """Run the program to its end."""
+    ran = launch.run(*words(port, seconds=seconds, **more), env=ENVIRONMENT)
+    return ended(ran.json, ran.err.splitlines())
+
+
+def ended(said: dict[str, Any], lines: list[str]) -> Ran:
+    """How it went."""
+    found = Ran(said, lines)
     found.check()
     return found
 
@@ -111,6 +125,45 @@ def test_one_that_is_away_costs_the_spans_and_one_line(how: str, launch: Launche
         assert ran.sent == 0
         line = f"whence: no OTLP receiver at http://127.0.0.1:{port} ({AWAY[how][1]}); "
         check_one_line(ran, line)
+
+
+GRPC_AWAY = {
+    "nobody listens": nobody,
+    "takes and never answers": black_hole,
+    "answers garbage": lambda: somebody(answers(b"SSH-2.0-OpenSSH_9.2\r\n"), reads=False),
+    "dies": lambda: somebody(resets, reads=False),
+}
+
+
+@pytest.mark.parametrize("how", GRPC_AWAY)
+def test_over_grpc_as_well(how: str, launch: Launcher) -> None:
+    with GRPC_AWAY[how]() as port:
+        ran = run(launch, port, protocol=GRPC)
+        assert ran.sent == 0
+        check_one_line(ran, f"whence: no OTLP receiver at http://127.0.0.1:{port} (")
+
+
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
+def test_one_that_starts_later_gets_everything(protocol: str, launch: Launcher) -> None:
+    port = free_port()
+    command = [*launch.whence, "run", *words(port, seconds=4, protocol=protocol)]
+    child = launch.start(*command, env=ENVIRONMENT)
+    assert child.stderr is not None
+    away = child.stderr.readline()
+    assert away.startswith(f"whence: no OTLP receiver at http://127.0.0.1:{port} (")
+    receiver: BadReceiver | GrpcReceiver
+    receiver = GrpcReceiver(port) if protocol == GRPC else BadReceiver(takes_all, port=port)
+    with closing(receiver):
+        out, back = child.communicate(timeout=60)
+        ran = ended(json.loads(out), back.splitlines())
+        assert ran.dropped == 0
+        if isinstance(receiver, BadReceiver):
+            span_ids = receiver.span_ids
+        else:
+            span_ids = [span.span_id for span in receiver.received.spans]
+        assert ran.sent == len(span_ids) == len(set(span_ids))
+        shown = f"whence: the OTLP receiver at http://127.0.0.1:{port} "
+        check_one_line(ran, f"{shown}takes spans again")
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])

@@ -15,11 +15,11 @@ class BadReceiver:
     """Takes whole requests, does to each connection what `answer` does, and keeps what it was
     sent."""
 
-    def __init__(self, answer: Answer, *, reads: bool = True) -> None:
+    def __init__(self, answer: Answer, *, reads: bool = True, port: int = 0) -> None:
         self.answer = answer
         self._reads = reads
         self.requests: list[ExportTraceServiceRequest] = []
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listening = socket.create_server(("127.0.0.1", port), backlog=100)
         self.port = int(self._listening.getsockname()[1])
         self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
