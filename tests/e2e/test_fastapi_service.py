@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 from drawing import check_drawing
 from launching import Launcher
 from receivers import HttpReceiver
+from rules import check_spans
 from seen import spans_of
 from services import CALLER, Service
 from tracing import PROGRAMS, Tracing
@@ -145,6 +146,27 @@ def test_a_request_that_another_service_sent_continues_its_trace(traced: Tracing
     assert (slow.trace_id, slow.parent_id, slow.trace_state) == (trace_id, span_id, "shop=tea")
     assert [span.name for span in spans if span.parent_id == slow.span_id] == ["timer sleep"]
     assert (item.trace_id == trace_id, item.parent_id) == (False, "")
+
+
+def test_a_websocket_that_lasts_comes_in_segments(traced: Tracing) -> None:
+    options = ("--segment", "0.2", "--min-duration", "0")
+    service = Service(traced, "fastapi_service", *options, HTTP="h11")
+    received = traced.receiver.received
+    with service.connection() as connection:
+        assert service.get(connection, "/slow") == 200
+    with connect(f"ws://127.0.0.1:{service.port}/rooms/tea") as room:
+        while Counter(span.name for span in received.spans)["WEBSOCKET /rooms/{name}"] < 2:
+            room.send("one")
+            assert room.recv(timeout=30) == "ONE"
+        room.send("bye")
+    ended = service.end()
+    assert ended.code == 0, ended.err
+    spans = spans_of(received.requests)
+    check_spans(spans)
+    segments = [span for span in spans if span.name == "WEBSOCKET /rooms/{name}"]
+    assert [span.outcome for span in segments] == ["open"] * (len(segments) - 1) + ["done"]
+    assert len({span.trace_id for span in segments}) == len(segments) >= 3
+    assert {(span.kind, span.parent_id) for span in segments} == {("SERVER", "")}
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])

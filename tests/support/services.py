@@ -56,6 +56,10 @@ class Service:
         """End it; its spans, which are as the rules say.
 
         `remote` says of roots that continue the span of another process, by name, which it is."""
+        return self._traced.checked(self.end(), remote=remote)
+
+    def end(self) -> Finished:
+        """Ask it to end, and wait until it has."""
         self._process.send_signal(signal.SIGTERM)
         out, err = self._process.communicate(timeout=60)
-        return self._traced.checked(Finished(self._process.returncode, out, err), remote=remote)
+        return Finished(self._process.returncode, out, err)
