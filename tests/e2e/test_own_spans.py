@@ -30,6 +30,21 @@ _OF_TELEMETRY = (
 """Ours of the threads in which the application's SDK sends, and looks for its resource."""
 
 
+CONFIGURED = """
+    import runpy, sys
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+"""Runs a program with a provider, and without any instrumentation."""
+
+
 class Party:
     """Starts programs that send their spans, and the agent's, to one receiver."""
 
@@ -53,6 +68,7 @@ class Party:
         path, python = str(PROGRAMS / f"{program}.py"), self.launch.python
         whence = [*self.launch.whence, "run", "-q"]
         return {
+            "by itself": [*whence, self.launch.write("configured.py", CONFIGURED), path],
             "alone": [self._instrument, python, path],
             "whence first": [*whence, self._instrument, python, path],
             "whence second": [self._instrument, *whence, path],
@@ -216,6 +232,20 @@ def test_a_request_is_one_trace_with_the_applications_server_span(
         assert len({span.trace_id for span in servers}) == len(servers) == len(paths) + 1
         (continued,) = [span for span in servers if span.parent_id]
         assert (continued.trace_id, continued.parent_id) == CALLER
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal")
+@pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="of newer versions of FastAPI")
+def test_a_framework_may_make_the_server_span_itself(party: Party) -> None:
+    paths = ("/items/tea", "/slow", "/shops/1/plain/tea")
+    spans = party.serve("by itself", "fastapi_service", *paths, HTTP="httptools", LOOP="asyncio")
+    servers = {span.trace_id: span for span in spans if span.kind == "SERVER"}
+    assert {span.scope for span in servers.values()} == {"fastapi"}
+    inside = Counter(span.name for span in spans if span.trace_id in servers)
+    assert inside["task price"] == 4, "for the one who has sampled it, and for the one who asks"
+    assert inside["executor stock"] == 2
+    assert inside["executor plain"] == 1
+    assert len(servers) == len(paths) + 1
 
 
 def test_what_a_program_asks_of_others_is_in_its_tree(party: Party) -> None:
