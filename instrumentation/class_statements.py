@@ -11,6 +11,7 @@ a class and its module where none of these names is one of asyncio's two.
 
 import builtins
 from collections.abc import Callable
+from inspect import CO_OPTIMIZED
 from opcode import EXTENDED_ARG, opmap, opname
 from sys import _getframe
 from types import CodeType, FrameType, GenericAlias
@@ -103,7 +104,11 @@ def _names_a_stand_in(frame: FrameType, wanted: dict[int, str]) -> bool:
 
 
 def _is_stand_in(frame: FrameType, name: str) -> bool:
-    return isinstance(frame.f_locals.get(name, frame.f_globals.get(name)), StandIn)
+    value, space = frame.f_globals.get(name), frame.f_locals
+    # The namespace of a class may be a mapping of the program's, which is not to be asked.
+    if type(space) is dict or frame.f_code.co_flags & CO_OPTIMIZED:
+        value = space.get(name, value)
+    return issubclass(type(value), StandIn)
 
 
 def _beginning(code: bytes, end: int) -> int:

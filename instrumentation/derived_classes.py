@@ -2,6 +2,9 @@
 
 However old they are, they derive from asyncio's own (`whence.engine.standin`), and what they
 inherit is patched on them.  A subclass of theirs needs nothing more.
+
+Of an instance nothing is asked by a name that its class may have given a meaning of its own, and a
+class that takes no patch goes on unseen.
 """
 
 import inspect
@@ -28,9 +31,10 @@ from whence.engine.standin import StandIn
 from whence.engine.tasks import init_eagerly, starts_eagerly
 from whence.engine.tasks import task_class as stock_task
 
-from .patching import Patches, Wrapper, found
+from .patching import Patches, Wrapper, found, is_patched
 
 _stock_future: Any = vars(Future)["_stands_for"]
+_get: Any = object.__getattribute__
 _SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
 
 
@@ -38,12 +42,11 @@ def install(patches: Patches) -> None:
     """See the classes that there are, and those to come."""
 
     def see(cls: type) -> None:
-        if not issubclass(cls, stock_task):
-            _wrap_init(patches, cls, _init_future)
-            for name in ("set_result", "set_exception", "cancel"):
-                patches.wrap(cls, name, _settle)
-        elif sys.version_info >= (3, 12):
-            _wrap_init(patches, cls, _init_task)
+        try:
+            _patch(patches, cls)
+        except Exception as error:
+            # A metaclass of the program's has its own ideas of setting attributes.
+            patches.skipped[f"{cls.__module__}.{cls.__qualname__}"] = repr(error)
 
     patches.replace(StandIn, "_derived", see)
     for stock in (_stock_future, stock_task):
@@ -53,55 +56,70 @@ def install(patches: Patches) -> None:
                 see(cls)
 
 
+def _patch(patches: Patches, cls: type) -> None:
+    if stock_task not in cls.__mro__:
+        _wrap_init(patches, cls, _init_future)
+        for name in ("set_result", "set_exception", "cancel"):
+            patches.wrap(cls, name, _settle)
+    elif sys.version_info >= (3, 12):
+        _wrap_init(patches, cls, _init_task)
+
+
 def _wrap_init(patches: Patches, cls: type, wrapper: Wrapper) -> None:
     is_inherited = isinstance(found(cls, "__init__"), WrapperDescriptorType)
     patches.wrap(cls, "__init__", wrapper)
-    if is_inherited:
+    init = vars(cls).get("__init__")
+    if is_inherited and is_patched(init):
         # What it takes is said by the class in C, not by its `__init__`.
-        stock = stock_task if issubclass(cls, stock_task) else _stock_future
-        taken = inspect.signature(stock)
-        init = vars(cls)["__init__"]
+        taken = inspect.signature(stock_task if stock_task in cls.__mro__ else _stock_future)
         init.__signature__ = taken.replace(parameters=[_SELF, *taken.parameters.values()])
 
 
 def _init_future(wrapped: Any, future: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
     _created_elsewhere(future)
-    if hasattr(future, "_whence"):
+    if _token_of(future) is not None:
         return
     state = local.state
     lifetime = born(state, FUTURE, state.current, 3)
-    future._whence = Token(lifetime)
+    object.__setattr__(future, "_whence", Token(lifetime))
     announce(state, lifetime, future)
-    if future.done():
-        _settled(future)
+    _end_if_settled(future)
 
 
 def _settle(wrapped: Any, future: Any, args: Any, kwargs: Any) -> Any:
     result = wrapped(*args, **kwargs)
-    if future.done():
-        _settled(future)
+    _end_if_settled(future)
     return result
 
 
-def _settled(future: Any) -> None:
+def _token_of(future: Any) -> Token | None:
+    try:
+        token: Token = _get(future, "_whence")
+    except AttributeError:
+        return None
+    return token
+
+
+def _end_if_settled(future: Any) -> None:
     """promise_resolve and destroy, in the context of whoever settles."""
-    token: Token | None = getattr(future, "_whence", None)
-    if token is None or not token.lifetime.open:
+    token = _token_of(future)
+    if token is None or not token.lifetime.open or not _stock_future.done(future):
         return
     state, lifetime, outcome = local.state, token.lifetime, DONE
     resolve(state, lifetime)
-    if future.cancelled():
+    # `exception()` would mark it as retrieved and silence asyncio's own warning.
+    error = _get(future, "_exception")
+    if _stock_future.cancelled(future):
         outcome = CANCELLED
-    elif future._exception is not None:
-        # `exception()` would mark it as retrieved and silence asyncio's own warning.
-        failed(lifetime, future._exception)
+    elif error is not None:
+        failed(lifetime, error)
         outcome = FAILED
     end(state, lifetime, outcome)
 
 
 def _init_task(wrapped: Any, task: Any, args: Any, kwargs: Any) -> None:
-    if len(args) == 1 and starts_eagerly(kwargs) and not hasattr(task, "_whence"):
+    if len(args) == 1 and starts_eagerly(kwargs) and _token_of(task) is None:
         init_eagerly(task, wrapped, args[0], kwargs)
     else:
         wrapped(*args, **kwargs)
@@ -110,5 +128,6 @@ def _init_task(wrapped: Any, task: Any, args: Any, kwargs: Any) -> None:
 
 def _created_elsewhere(future: Any) -> None:
     """In debug mode: it was created where the program says so, not in this file."""
-    if future._source_traceback is not None:
-        leave_out_ours(future._source_traceback)
+    places = _get(future, "_source_traceback")
+    if places is not None:
+        leave_out_ours(places)

@@ -6,6 +6,7 @@ from types import FunctionType
 from typing import Any
 
 from .connected import is_of_connection
+from .futures import Future
 from .lifetimes import Lifetime, SpanLifetime
 from .parents import make_root
 from .recorder import hide
@@ -15,6 +16,8 @@ from .selected import is_left_out
 _SLEEP = "_set_result_unless_cancelled"
 """The callback of the timer of `asyncio.sleep`."""
 
+_get: Any = object.__getattribute__
+
 _FUTURES = (futures._PyFuture, futures.Future)  # type: ignore[attr-defined]
 """What may be settled.  By the type alone: an object of the program's is not to be asked."""
 
@@ -23,13 +26,20 @@ def settled_cause(future: Any) -> Lifetime | None:
     """The lifetime of a settled future or task: what its done callbacks are triggered by.
 
     Done callbacks are scheduled with a context, always, and the future as their one argument."""
-    if not issubclass(type(future), _FUTURES) or not future.done():
+    kind = type(future)
+    if not issubclass(kind, _FUTURES) or not future.done():
         return None
-    lifetime = getattr(future, "_lifetime", None)
-    if lifetime is None:
-        token = getattr(future, "_whence", None)
-        lifetime = None if token is None else token.lifetime
-    return lifetime
+    if kind is Future:
+        return future._lifetime
+    # A class of the program's may have its own ideas of attributes.
+    try:
+        return _get(future, "_whence").lifetime  # type: ignore[no-any-return]
+    except AttributeError:
+        pass
+    try:
+        return _get(future, "_lifetime")  # type: ignore[no-any-return]
+    except AttributeError:
+        return None
 
 
 def callback_name(callback: Any) -> str:

@@ -198,3 +198,26 @@ def test_classes_of_every_kind_are_what_they_are_without_us(undisturbed: Undistu
         """,
         *("UserWarning: derived", "{'keyword': 5}", "not enough arguments"),
     )
+
+
+def test_a_class_in_a_class_whose_namespace_is_the_programs_own(hook: None) -> None:
+    asked: list[str] = []
+
+    class Namespace(dict[str, Any]):
+        def get(self, name: str, default: object = None) -> object:
+            asked.append(name)
+            raise ZeroDivisionError(name)
+
+    class Prepared(type):
+        @classmethod
+        def __prepare__(mcs, *args: Any, **kwargs: Any) -> Namespace:
+            return Namespace()
+
+    class Outer(metaclass=Prepared):
+        from asyncio import Future
+
+        class Inner(Future):  # type: ignore[type-arg]
+            pass
+
+    assert Outer.Inner.__name__ == "Inner"
+    assert asked == []

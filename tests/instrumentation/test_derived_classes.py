@@ -257,3 +257,85 @@ def test_an_eager_task_of_such_a_class_executes_as_itself_from_the_start() -> No
         asyncio.run(main())
     assert len(seen) == 1
     assert events.names(seen[0]) == ["init", "before", "promise_resolve", "after", "destroy"]
+
+
+def test_a_class_with_its_own_ideas_of_attributes_is_seen_and_not_asked() -> None:
+    class Proxy(asyncio.Future[Any]):
+        """Stands for its result, which is not there yet."""
+
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            raise ZeroDivisionError(name)
+
+        def done(self) -> bool:
+            return super().done()
+
+        def cancelled(self) -> bool:
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        future = Proxy(loop=asyncio.get_running_loop())
+        future.add_done_callback(lambda _: None)
+        future.set_result(None)
+        await asyncio.sleep(0)
+
+    unseen = Proxy
+    with record() as events:
+        asyncio.run(main())
+    assert story(events, "Future")[:3] == [line.replace("top", "Task1") for line in SETTLED]
+    assert unseen.__init__ is asyncio.futures._CFuture.__init__  # type: ignore[attr-defined]
+
+
+def test_a_future_without_a_lifetime_of_ours_is_the_trigger_of_nothing() -> None:
+    class Silent(asyncio.Future[Any]):
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+    async def main(future: asyncio.Future[Any]) -> None:
+        future.add_done_callback(lambda _: None)
+        future.set_result(None)
+        await asyncio.sleep(0)
+
+    with new_loop() as loop:
+        future = Silent(loop=loop)
+        with record() as events:
+            loop.run_until_complete(main(future))
+    task = events.ids("Task")[0]
+    assert task in [events.trigger_of(i) for i in events.ids("Handle")]
+
+
+def test_one_that_its_class_initializes_later_is_seen_from_its_construction_on() -> None:
+    class Late(asyncio.Future[int]):
+        def __init__(self) -> None:
+            """Not yet."""
+
+        def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+            super().__init__(loop=loop)
+
+    with new_loop() as loop, record() as events:
+        future = Late()
+        future.begin(loop)
+        future.set_result(5)
+        assert future.result() == 5
+    assert story(events, "Future") == SETTLED
+
+
+def test_a_class_that_takes_no_patch_goes_on_unseen() -> None:
+    class Sealed(type):
+        def __setattr__(cls, name: str, value: object) -> None:
+            raise ZeroDivisionError(name)
+
+    class Mixin(metaclass=Sealed):
+        pass
+
+    with new_loop() as loop, record() as events:
+
+        class Closed(asyncio.Future, Mixin):  # type: ignore[type-arg,metaclass]
+            pass
+
+        future = Closed(loop=loop)
+        future.set_result(5)
+        assert future.result() == 5
+    assert (type(Closed), events.ids("Future")) == (Sealed, [])
