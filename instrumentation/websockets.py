@@ -84,9 +84,14 @@ def _open(connection: Any, handler: Any) -> Any:
     own = getattr(task, "name", None)
     scope = open_request(connection, own if own in _TASKS else "")
     if scope is not None:
-        headers = getattr(connection.request, "headers", {})
+        headers = connection.request.headers
+
+        def header(name: str) -> str | None:
+            # `get` refuses what was sent twice.
+            return next(iter(headers.get_all(name)), None)
+
         secure = connection.transport.get_extra_info("ssl_object") is not None
-        asked(scope.lifetime, "GET", "wss" if secure else "ws", headers.get)
+        asked(scope.lifetime, "GET", "wss" if secure else "ws", header)
         is_websocket(scope.lifetime)
         answered(scope.lifetime, _SWITCHED)
         routed(None, handler)

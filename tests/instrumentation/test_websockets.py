@@ -31,7 +31,12 @@ async def visited(handler: Handler) -> AsyncIterator[ClientConnection]:
     """A connection to a server with this handler."""
     async with server.serve(handler, "127.0.0.1", 0) as running:
         port = next(iter(running.sockets)).getsockname()[1]
-        headers = {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "x-secret": "secret"}
+        headers = [
+            ("traceparent", "00-" + "1" * 32 + "-" + "2" * 16 + "-01"),
+            ("x-secret", "secret"),
+            ("baggage", "first=1"),
+            ("baggage", "second=2"),
+        ]
         url = f"ws://127.0.0.1:{port}/rooms/secret?secret"
         async with connect(url, additional_headers=headers) as connection:
             yield connection
@@ -76,7 +81,10 @@ def test_it_says_that_it_is_a_websocket_and_whose_doing_it_is() -> None:
         "http.response.status_code": 101,
         "network.protocol.name": "websocket",
         "url.scheme": "ws",
-        "carrier": {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"},
+        "carrier": {
+            "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01",
+            "baggage": "first=1",
+        },
     }
     link: Any = request.link
     assert (request.parent, link.name) == (None, "accept")
