@@ -17,8 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .listening.finished_traces import Span, Trace
     from .listening.trace_listener import TraceListener, on_trace
+    from .live import ActiveResource, active_resources
 
 __all__ = [
+    "ActiveResource",
     "AsyncHook",
     "AsyncLocalStorage",
     "AsyncResource",
@@ -26,6 +28,7 @@ __all__ = [
     "Trace",
     "TraceListener",
     "__version__",
+    "active_resources",
     "async_wrap_providers",
     "attach",
     "attached",
@@ -39,6 +42,8 @@ __all__ = [
 ]
 
 _ON_DEMAND = {
+    "ActiveResource": "live",
+    "active_resources": "live",
     "Span": "listening.finished_traces",
     "Trace": "listening.finished_traces",
     "TraceListener": "listening.trace_listener",

@@ -12,6 +12,7 @@ PACKAGES = {
     "whence/doctor": "agent/doctor",
     "whence/engine": "agent/engine",
     "whence/listening": "agent/listening",
+    "whence/live": "agent/live",
     "whence/sending": "agent/sending",
     "whence/settings": "agent/settings",
     "whence/instrumentation": "instrumentation",
