@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("agent", "instrumentation", "exporters", "sitecustomize", "examples")
+FOLDERS = ("agent", "instrumentation", "exporters", "dashboard", "sitecustomize", "examples")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -82,13 +82,18 @@ def test_the_core_imports_the_standard_library_alone() -> None:
     [
         ("agent", "whence.instrumentation"),
         ("agent", "whence.exporters"),
-        ("agent", "whence.dashboard"),
         ("sitecustomize", "whence.instrumentation"),
         ("sitecustomize", "whence.exporters"),
         ("instrumentation", "whence.exporters"),
         ("instrumentation", "whence.examples"),
         ("exporters", "whence.instrumentation"),
         ("exporters", "whence.examples"),
+        ("instrumentation", "whence.dashboard"),
+        ("exporters", "whence.dashboard"),
+        ("sitecustomize", "whence.dashboard"),
+        ("dashboard", "whence.instrumentation"),
+        ("dashboard", "whence.exporters"),
+        ("dashboard", "whence.examples"),
     ],
 )
 def test_no_folder_imports_a_layer_beside_or_above_it(folder: str, stranger: str) -> None:
@@ -139,7 +144,8 @@ def test_only_patching_imports_wrapt() -> None:
 
 def test_only_exporters_and_what_instruments_it_import_opentelemetry() -> None:
     users = {found.path for found in IMPORTS if found.is_of("opentelemetry")}
-    others = {path.relative_to(ROOT).as_posix() for path in users if "exporters" not in path.parts}
+    layers = {"exporters", "dashboard"}
+    others = {path.relative_to(ROOT).as_posix() for path in users if not layers & {*path.parts}}
     assert others <= {
         "instrumentation/opentelemetry_context.py",
         "instrumentation/opentelemetry_servers.py",

@@ -19,6 +19,7 @@ PACKAGES = {
     "whence/exporters": "exporters",
     "whence/exporters/metrics": "exporters/metrics",
     "whence/exporters/otlp": "exporters/otlp",
+    "whence/dashboard": "dashboard",
     "whence/sitecustomize": "sitecustomize",
     "whence/examples": "examples",
     "whence/examples/demo": "examples/demo",
@@ -39,7 +40,7 @@ def test_a_wheel_holds_every_module_at_its_place(wheel: Path) -> None:
 
 def test_every_folder_with_modules_is_packaged() -> None:
     """Packages are listed by hand: a new folder that is not would be missing from the wheel."""
-    tops = ("agent", "instrumentation", "exporters", "sitecustomize", "examples")
+    tops = ("agent", "instrumentation", "exporters", "dashboard", "sitecustomize", "examples")
     folders = {path.parent for top in tops for path in (ROOT / top).rglob("*.py")}
     assert {folder.relative_to(ROOT).as_posix() for folder in folders} == set(PACKAGES.values())
 
