@@ -78,7 +78,9 @@ def install(patches: Patches) -> None:
 
 def _load_early() -> None:
     """While the program imports, and not in the first request that it serves."""
-    splicing()
+    if not local.state.muted:
+        # Else it is our own thread that imports, and what is to be loaded may be half there.
+        splicing()
 
 
 class Attached(Context):

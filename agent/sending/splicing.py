@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 _SPLICING = "whence.exporters.splicing:Splicing"
+_HALF_IMPORTED = "partially initialized module"
+"""What Python says of a module that another one, or another thread, is still importing."""
 
 _made: "tuple[Settings, Splicing | None] | None" = None
 
@@ -36,15 +38,13 @@ def splicing() -> "Splicing | None":
     if chosen is None or chosen.export == ("none",):
         return None
     if _made is None or _made[0] is not chosen:
-        _made = (chosen, _load(chosen))
+        try:
+            _made = (chosen, load(_SPLICING)(chosen))
+        except Exception as error:
+            if _HALF_IMPORTED in str(error):
+                # By the sender thread, at this very moment: it will be there the next time.
+                return None
+            # A version of the SDK that has what we need somewhere else, say.
+            _made = (chosen, None)
+            warn(f"OpenTelemetry's spans and ours are in trees of their own ({error!r})")
     return _made[1]
-
-
-def _load(chosen: "Settings") -> "Splicing | None":
-    try:
-        made: Splicing = load(_SPLICING)(chosen)
-        return made
-    except Exception as error:
-        # A version of the SDK that has what we need somewhere else, say.
-        warn(f"OpenTelemetry's spans and ours are in trees of their own ({error!r})")
-        return None

@@ -40,3 +40,20 @@ def test_what_cannot_be_loaded_is_told_once_and_done_without(
         whence.detach()
     (line,) = capfd.readouterr().err.splitlines()
     assert "no_such_module" in line
+
+
+def test_what_is_still_being_imported_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def half_imported(place: str) -> None:
+        raise ImportError("cannot import name 'identities' from partially initialized module 'x'")
+
+    whence.attach(export=["console"])
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "load", half_imported)
+            assert splicing() is None
+        assert splicing() is not None
+    finally:
+        whence.detach()
+    assert capfd.readouterr().err == ""
