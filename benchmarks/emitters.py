@@ -4,6 +4,7 @@ All make the same: traces of ten spans, a root and nine children of it that end 
 with as many attributes as whence's spans have.
 """
 
+import os
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any, Protocol
@@ -56,6 +57,8 @@ class Live:
         return _resources()
 
     def _attach(self, endpoint: str) -> None:
+        # Spans alone, as from the SDK.
+        os.environ["OTEL_METRICS_EXPORTER"] = "none"
         import whence
 
         whence.attach(endpoint=endpoint, protocol=self._protocol, min_duration=0, quiet=True)
