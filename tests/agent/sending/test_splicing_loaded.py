@@ -48,11 +48,11 @@ def test_what_is_still_being_imported_is_asked_again(
     def half_imported(place: str) -> None:
         raise ImportError("cannot import name 'identities' from partially initialized module 'x'")
 
-    whence.attach(export=["console"])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load", half_imported)
+        whence.attach(export=["console"])
+        assert splicing() is None
     try:
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "load", half_imported)
-            assert splicing() is None
         assert splicing() is not None
     finally:
         whence.detach()
