@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -73,7 +74,7 @@ class Program:
             await self._all(act.inside, path)
 
     async def _root_span(self, act: Act, path: str) -> None:
-        await self._span(act, path, context=trace.Context())
+        await self._span(act, path, context=Context())
 
     async def _task(self, act: Act, path: str) -> None:
         await asyncio.create_task(self._all(act.inside, path))
@@ -110,7 +111,8 @@ class Program:
             with trace.use_span(span):
                 task = loop.create_task(self._all(act.inside, path))
             # It goes on while what is done inside of it does, as a request does.
-            task.add_done_callback(lambda _: (span.end(), done.set_result(None)))
+            task.add_done_callback(lambda _: span.end())
+            task.add_done_callback(done.set_result)
 
         schedule(call)
         await done
