@@ -10,6 +10,7 @@ import sys
 from . import engine, recording
 from .report import StartFacts, end_block, only_in, say, start_line, warn
 from .sending import pipeline
+from .serving import server
 from .settings import environment
 from .settings.config import (
     DEFAULT,
@@ -47,6 +48,7 @@ def detach() -> None:
     """Undo attach().  Does nothing if the agent is not attached."""
     global _settings
     if _settings is not None:
+        server.stop()
         pipeline.stop()
         recording.stop()
         if pipeline.listeners():
@@ -159,10 +161,12 @@ def _start(chosen: Settings) -> None:
     _settings = chosen
     recording.start(chosen)
     pipeline.start(chosen)
+    server.start(chosen)
 
 
 def end_of_process() -> None:
     """What is done at exit, for a process that is about to end without its exit handlers."""
+    server.stop()
     pipeline.stop()
     if _says_end is not None:
         _say_end(_says_end)

@@ -66,6 +66,11 @@ class Resident:
         """Seconds from the first callback to now, or to stop(); -1.0 without one."""
         return (self._ended or monotonic()) - self._began if self._began else -1.0
 
+    @property
+    def runs(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.runs
+
     def begin(self) -> None:
         """Begin with the next callback of a loop."""
         at_next_event(self._start)

@@ -14,6 +14,7 @@ PACKAGES = {
     "whence/listening": "agent/listening",
     "whence/live": "agent/live",
     "whence/sending": "agent/sending",
+    "whence/serving": "agent/serving",
     "whence/settings": "agent/settings",
     "whence/instrumentation": "instrumentation",
     "whence/exporters": "exporters",

@@ -80,6 +80,7 @@ class Settings:
     dashboard: bool
     on_exit: str
     no_messages: bool
+    no_live: bool
     no_child: bool
     quiet: bool
     verbose: bool

@@ -227,6 +227,7 @@ TABLE = (
         later=lambda value: value == "why",
     ),
     Setting("no_messages", read_bool, False, "export the types of exceptions, not their messages"),
+    Setting("no_live", read_bool, False, "have no socket for `whence ps`, why, top and the like"),
     Setting("no_child", read_bool, False, "leave the program's child processes alone"),
     Setting("quiet", read_bool, False, "print nothing at start and end", short="-q"),
     Setting("verbose", read_bool, False, "print from child processes as well", short="-v"),
