@@ -1,5 +1,7 @@
 """One row of the live table, and its JSON form, which the socket, dumps and the dashboard use."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..engine.sites import Site
@@ -78,7 +80,7 @@ class ActiveResource(NamedTuple):
     """What triggered it, the nearest first, up to the root."""
     thread: int | None = None
     """Identifier of the thread: in which it executes; of its loop; else in which it was made."""
-    details: dict[str, Any] = {}
+    details: Mapping[str, Any] = MappingProxyType({})
     """What else is known, as on its span: "process.pid", "server.address" ..."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ class ActiveResource(NamedTuple):
             "awaits": list(self.awaits),
             "awaited_by": list(self.awaited_by),
             "trigger_chain": [hop.as_dict() for hop in self.trigger_chain],
+            "details": dict(self.details),
         }
 
 

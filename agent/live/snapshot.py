@@ -5,7 +5,9 @@ where tasks are suspended and who awaits whom.  Where nothing is recorded, with 
 is what the objects show: tasks, and what loops hold.
 """
 
+import os
 import sys
+import time
 from typing import Any, NamedTuple
 
 from ..engine import (
@@ -25,8 +27,12 @@ from ..naming import span_name
 from .active_resource import OPEN, PENDING, READY, RUNNING, WAITING, ActiveResource, Hop
 from .awaited import Awaiting, awaiting
 from .finding import Found, lifetime_of
+from .loops import LoopNow, loops_now
 from .pace import Pace
+from .primitives import Primitive, Primitives
+from .stranded import stranded
 from .suspended import called_at, chain, sites_of, stack_of
+from .threads import ThreadNow, stack_of_thread, threads_now
 
 LIMIT = 10_000
 """Resources in a table, unless another number is asked for."""
@@ -41,10 +47,27 @@ class Snapshot(NamedTuple):
     """How many more there are, beyond the limit."""
     counts: dict[str, int]
     """Type -> how many are open, of all, also beyond the limit."""
+    pid: int
+    at: float
+    """When it was taken, seconds since the epoch."""
+    threads: list[ThreadNow]
+    """The program's, the main thread first."""
+    loops: list[LoopNow]
+    primitives: list[Primitive]
+    """What tasks wait for in turn.  Looked for only if asked, as `stranded`."""
+    stranded: tuple[int, ...]
+    """Ids of futures that nothing can settle any more: only those who wait for them know them."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON: {resources, left_out, counts}."""
-        return {**self._asdict(), "resources": [one.as_dict() for one in self.resources]}
+        """As JSON: a key for each field."""
+        return {
+            **self._asdict(),
+            "resources": [one.as_dict() for one in self.resources],
+            "threads": [one.as_dict() for one in self.threads],
+            "loops": [one.as_dict() for one in self.loops],
+            "primitives": [one.as_dict() for one in self.primitives],
+            "stranded": list(self.stranded),
+        }
 
 
 def active_resources(*, limit: int = LIMIT) -> list[ActiveResource]:
@@ -61,13 +84,16 @@ def active_resources(*, limit: int = LIMIT) -> list[ActiveResource]:
     return take(limit=limit).resources
 
 
-def take(*, limit: int = LIMIT) -> Snapshot:
-    """The same, and what was left out."""
+def take(*, limit: int = LIMIT, deep: bool = False) -> Snapshot:
+    """The whole table.
+
+    `deep`: also the locks and queues that tasks wait for, and the futures that nothing can settle,
+    for which the heap is searched: that may hold the program for some 100 ms."""
     if limit < 0:
         raise ValueError(f"expected a limit of 0 or more, not {limit!r}")
     found = Found()
     try:
-        return _Look(found, limit).snapshot()
+        return _Look(found, limit).snapshot(deep)
     finally:
         found.let_go()
 
@@ -82,19 +108,20 @@ class _Look:
         self.found = found
         self.tasks: dict[int, Any] = {}
         self.ready: set[int] = set()
+        alive = sys._current_frames().keys()
         self.executing = {
             state.current.async_id: thread_id
             for thread_id, state in list(threads.items())
-            if state.current.async_id > 1
+            if state.current.async_id > 1 and thread_id in alive
         }
         self.edges: Awaiting = awaiting(found)
         self.stacks: dict[int, tuple[Stack, str | None]] = {}
         self.sites: dict[tuple[Any, int], Site | None] = {}
         self.chains: dict[int, tuple[Hop, ...]] = {}
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, deep: bool) -> Snapshot:
         unrecorded = self._look_at_tasks()
-        for handle, lifetime in self.found.handles:
+        for _, lifetime in self.found.handles:
             if not lifetime.created and lifetime.open:
                 unrecorded.setdefault(lifetime.async_id, lifetime)
         recorded: list[Lifetime] = list(open_lifetimes.values())
@@ -107,7 +134,44 @@ class _Look:
         counts = {row.name: n for row in known_types() if (n := row.created - row.destroyed) > 0}
         for lifetime in unrecorded.values():
             counts[lifetime.type.name] = counts.get(lifetime.type.name, 0) + 1
-        return Snapshot(resources, len(everything) - len(chosen), counts)
+        return Snapshot(
+            resources,
+            left_out=len(everything) - len(chosen),
+            counts=counts,
+            pid=os.getpid(),
+            at=time.time(),
+            threads=threads_now(),
+            loops=loops_now(self.found.loops, self.found.tasks),
+            primitives=self._primitives() if deep else [],
+            stranded=self._stranded() if deep else (),
+        )
+
+    def _primitives(self) -> list[Primitive]:
+        known = Primitives()
+        for async_id, task in self.tasks.items():
+            known.look(async_id, chain(task.get_coro()))
+            self.pace.breathe()
+        return known.found()
+
+    def _stranded(self) -> tuple[int, ...]:
+        """Of futures that are awaited, and of which nobody is known to settle them."""
+        futures: dict[int, Any] = {}
+        waiting: dict[int, set[int]] = {}
+        for task in self.tasks.values():
+            future = getattr(task, "_fut_waiter", None)
+            lifetime = None if future is None else lifetime_of(future)
+            if lifetime is not None and lifetime.type is FUTURE:
+                async_id = lifetime.async_id
+                if not self.edges.awaits.get(async_id):
+                    futures[async_id] = future
+                    waiters = waiting.setdefault(async_id, set())
+                    waiters.update((id(task), *map(id, chain(task.get_coro()))))
+            self.pace.breathe()
+        future = task = None
+        ids, objects = list(futures), list(futures.values())
+        futures.clear()
+        answers = stranded(objects, [waiting[one] for one in ids])
+        return tuple(one for one, answer in zip(ids, answers, strict=True) if answer)
 
     def _look_at_tasks(self) -> dict[int, Lifetime]:
         """What every task awaits; the lifetimes of those that are not recorded."""
@@ -160,7 +224,8 @@ class _Look:
         thread = self.executing.get(lifetime.async_id)
         made_in = getattr(lifetime, "thread_id", None)
         if thread is not None:
-            return look(thread) or Stack([]), thread
+            held = look(thread) if threads[thread].entered else None
+            return held or stack_of_thread(thread), thread
         if task is not None:
             return stack_of(chain(task.get_coro())), made_in
         return Stack([]), made_in

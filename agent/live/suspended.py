@@ -18,6 +18,9 @@ _IN_BETWEEN = frozenset(
     {"anext_awaitable", "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"}
 )
 
+_SAYS_NOTHING = frozenset({"_ContextManagerMixin.__aenter__"})
+"""`async with lock:`, which calls `Lock.acquire`."""
+
 _AWAITS = ("cr_await", "ag_await", "gi_yieldfrom")
 _FRAMES = ("cr_frame", "ag_frame", "gi_frame")
 _SUSPENDED = (CoroutineType, AsyncGeneratorType, GeneratorType)
@@ -57,7 +60,8 @@ def called_at(stack: Stack) -> str | None:
     for code, line in stack.frames:
         if at == (code.co_filename, line, code.co_qualname):
             break
-        called = code.co_qualname
+        if code.co_qualname not in _SAYS_NOTHING:
+            called = code.co_qualname
     return called
 
 
