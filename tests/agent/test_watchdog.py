@@ -47,8 +47,8 @@ def detached() -> Iterator[None]:
 
 
 def attach(slow: float = 20) -> None:
-    """`slow` milliseconds are too long."""
-    whence.attach(export=("none",), slow=slow)
+    """`slow` milliseconds are too long; of our threads there is the watchdog's alone."""
+    whence.attach(export=("none",), slow=slow, no_live=True)
 
 
 def until(condition: Callable[[], object]) -> None:
