@@ -63,6 +63,8 @@ class ActiveResource(NamedTuple):
     """age = run + ready + wait."""
     steps: int | None = None
     """How often it has executed."""
+    in_state: float | None = None
+    """For how long it has been in this state."""
     due: float | None = None
     """Of a timer: in how many seconds it fires; negative if it is late."""
     site: Site | None = None

@@ -15,7 +15,6 @@ from ..engine import (
     Lifetime,
     RecordedLifetime,
     Site,
-    SpanLifetime,
     clock,
     open_lifetimes,
     site,
@@ -250,17 +249,22 @@ class _Look:
             return {}
         now = self.now
         age = max(0, now - lifetime.created)
-        run, ready = lifetime.run, lifetime.ready
+        run, ready, in_state = lifetime.run, lifetime.ready, age
         if state is RUNNING and getattr(lifetime, "entered", 0):
-            run += max(0, now - lifetime.entered)
+            in_state = max(0, now - lifetime.entered)
+            run += in_state
         elif state is READY:
-            ready += max(0, now - lifetime.scheduled)
+            in_state = max(0, now - lifetime.scheduled)
+            ready += in_state
+        elif lifetime.type is TASK:
+            in_state = max(0, now - lifetime.scheduled)
         times: dict[str, Any] = {
             "age": age / 1e9,
             "run": run / 1e9,
             "ready": ready / 1e9,
             "wait": max(0, age - run - ready) / 1e9,
             "steps": lifetime.steps,
+            "in_state": in_state / 1e9,
         }
         if lifetime.type is TIMER_HANDLE and lifetime.scheduled < sys.maxsize:
             times["due"] = (lifetime.scheduled - now) / 1e9

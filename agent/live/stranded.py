@@ -2,8 +2,8 @@
 
 Counted, not guessed: every reference to the future must be one of a waiter's, or of a container
 that only waiters refer to.  One that the collector does not show, a local variable of a running
-function say, or what is frozen or in an extension, counts as somebody who may settle it.  It walks the whole heap once for
-each step outwards, so it is done for `why` alone, and for a few futures.
+function say, or what is frozen or in an extension, counts as somebody who may settle it.  The whole
+heap is walked for each step outwards: it is done for `why` alone, and for a few futures.
 """
 
 import gc
@@ -46,6 +46,8 @@ class _Search:
         self._waiting = waiting
         self._ours = {id(futures)}
         """Addresses of our own lists: what they refer to is no news."""
+        self._kept: list[Any] = []
+        """So that no other list has such an address."""
 
     def is_stranded(self, index: int) -> bool:
         # A tuple: another would be made of a list for the call, and be found among the referrers.
@@ -64,7 +66,8 @@ class _Search:
     def _outwards(self, layer: tuple[Any, ...], seen: set[int]) -> list[Any] | None:
         """What refers to these and may be known to others; None if they are known to others."""
         outer: list[Any] = []
-        self._ours |= {id(layer), id(outer)}
+        self._ours |= {id(layer), id(outer), id(self._kept)}
+        self._kept += (layer, outer)
         known: Counter[int] = Counter()
         referrers = gc.get_referrers(*layer)
         for one in referrers:
