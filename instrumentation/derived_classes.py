@@ -28,7 +28,7 @@ from whence.engine.futures import Future
 from whence.engine.resource_types import FUTURE
 from whence.engine.sites import leave_out_ours
 from whence.engine.standin import StandIn
-from whence.engine.tasks import init_eagerly, starts_eagerly
+from whence.engine.tasks import init_eagerly, starts_eagerly, token_of
 from whence.engine.tasks import task_class as stock_task
 
 from .patching import Patches, Wrapper, found, is_patched
@@ -78,7 +78,7 @@ def _wrap_init(patches: Patches, cls: type, wrapper: Wrapper) -> None:
 def _init_future(wrapped: Any, future: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
     _created_elsewhere(future)
-    if _token_of(future) is not None:
+    if token_of(future) is not None:
         return
     state = local.state
     lifetime = born(state, FUTURE, state.current, 3)
@@ -93,17 +93,9 @@ def _settle(wrapped: Any, future: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
-def _token_of(future: Any) -> Token | None:
-    try:
-        token: Token = _get(future, "_whence")
-    except AttributeError:
-        return None
-    return token
-
-
 def _end_if_settled(future: Any) -> None:
     """promise_resolve and destroy, in the context of whoever settles."""
-    token = _token_of(future)
+    token = token_of(future)
     if token is None or not token.lifetime.open or not _stock_future.done(future):
         return
     state, lifetime, outcome = local.state, token.lifetime, DONE
@@ -119,7 +111,7 @@ def _end_if_settled(future: Any) -> None:
 
 
 def _init_task(wrapped: Any, task: Any, args: Any, kwargs: Any) -> None:
-    if len(args) == 1 and starts_eagerly(kwargs) and _token_of(task) is None:
+    if len(args) == 1 and starts_eagerly(kwargs) and token_of(task) is None:
         init_eagerly(task, wrapped, args[0], kwargs)
     else:
         wrapped(*args, **kwargs)

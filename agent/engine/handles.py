@@ -27,7 +27,7 @@ from .resource_types import HANDLE, TIMER_HANDLE
 from .scheduled import describe_timer, hide_unfired, settled_cause
 from .scopes import enter_scopes, leave_scopes
 from .standin import StandIn
-from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle
+from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle, task_class, token_of
 
 _stock_init = events.Handle.__init__
 _stock_timer_init = events.TimerHandle.__init__
@@ -179,7 +179,10 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
                 task = None if find_task is None else find_task(callback)
             if task is not None:
                 self._task = task
-                token = getattr(task, "_whence", None)
+                if type(task) is task_class:
+                    token = getattr(task, "_whence", None)
+                else:
+                    token = token_of(task)
                 if token is None:
                     self._lifetime = seen_first(state, task, 4)
                 else:

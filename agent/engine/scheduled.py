@@ -12,6 +12,7 @@ from .parents import make_root
 from .recorder import hide
 from .resource_types import TASK, TIMER_HANDLE
 from .selected import is_left_out
+from .tasks import token_of
 
 _SLEEP = "_set_result_unless_cancelled"
 """The callback of the timer of `asyncio.sleep`."""
@@ -31,11 +32,9 @@ def settled_cause(future: Any) -> Lifetime | None:
         return None
     if kind is Future:
         return future._lifetime
-    # A class of the program's may have its own ideas of attributes.
-    try:
-        return _get(future, "_whence").lifetime  # type: ignore[no-any-return]
-    except AttributeError:
-        pass
+    token = token_of(future)
+    if token is not None:
+        return token.lifetime
     try:
         return _get(future, "_lifetime")  # type: ignore[no-any-return]
     except AttributeError:

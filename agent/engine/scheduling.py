@@ -19,7 +19,7 @@ from .lifetimes import CANCELLED, Lifetime
 from .recorder import begin, clock, recorder
 from .resource_types import HANDLE, TIMER_HANDLE, ResourceType
 from .scheduled import describe_timer, hide_unfired, settled_cause
-from .tasks import C_STEP, TASK_OF, seen_first
+from .tasks import C_STEP, TASK_OF, seen_first, task_class, token_of
 
 Method = Callable[..., Any]
 
@@ -48,7 +48,10 @@ def scheduling_soon(original: Method) -> Method:
                 except BaseException as error:
                     sites.leave_traceback(error)
                     raise
-                token = getattr(task, "_whence", None)
+                if type(task) is task_class:
+                    token = getattr(task, "_whence", None)
+                else:
+                    token = token_of(task)
                 if token is None:
                     step.lifetime = seen_first(state, task, 1)
                 else:

@@ -24,6 +24,8 @@ from .standin import StandIn
 
 AnyTask = Any
 
+_get: Any = object.__getattribute__
+
 
 class _ProbeLoop:
     """Just enough of a loop to see what a task schedules itself with."""
@@ -85,11 +87,22 @@ TASK_OF: dict[type, Callable[[Any], AnyTask | None]] = {
 """Type of another scheduled callback -> how to tell the task whose step it is, if it is one."""
 
 
+def token_of(resource: Any) -> Token | None:
+    """What a task or future of a class of the program's holds for us.
+
+    Such a class may have its own ideas of attributes: it is not asked."""
+    try:
+        token: Token = _get(resource, "_whence")
+    except AttributeError:
+        return None
+    return token
+
+
 def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
     """init of a task: the first step of it that is scheduled while a hook is enabled."""
     lifetime = create(state, TASK, task, state.current, depth + 1)
     lifetime.scope = None
-    task._whence = Token(lifetime)
+    object.__setattr__(task, "_whence", Token(lifetime))
     if task._source_traceback is not None:
         sites.leave_out_ours(task._source_traceback)
     if isinstance(lifetime, SpanLifetime):
@@ -152,7 +165,7 @@ def init_eagerly(
     previous = state.current
     lifetime = create(state, TASK, task, previous, 4)
     lifetime.scope = None
-    task._whence = Token(lifetime)
+    object.__setattr__(task, "_whence", Token(lifetime))
     if isinstance(lifetime, SpanLifetime):
         _name(lifetime, coro)
     outcome = CANCELLED

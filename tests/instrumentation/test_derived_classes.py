@@ -16,6 +16,14 @@ from whence.testing import record
 
 T = TypeVar("T")
 
+LOOPS: dict[str, Any] = {"asyncio": asyncio.new_event_loop}
+try:
+    import uvloop
+except ImportError:
+    pass
+else:
+    LOOPS["uvloop"] = uvloop.new_event_loop
+
 SETTLED = ["init Future1 Future by top", "promise_resolve Future1", "destroy Future1"]
 
 
@@ -339,3 +347,22 @@ def test_a_class_that_takes_no_patch_goes_on_unseen() -> None:
         future.set_result(5)
         assert future.result() == 5
     assert (type(Closed), events.ids("Future")) == (Sealed, [])
+
+
+@pytest.mark.parametrize("new_loop_of", LOOPS.values(), ids=LOOPS)
+def test_a_task_with_its_own_ideas_of_attributes_is_seen_and_not_asked(new_loop_of: Any) -> None:
+    class Odd(asyncio.Task[Any]):
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda loop, coro, **options: Odd(coro, loop=loop, **options))
+        await loop.create_task(asyncio.sleep(0))
+        loop.set_task_factory(None)
+        return execution_async_id()
+
+    with record() as events, asyncio.Runner(loop_factory=new_loop_of) as runner:
+        main_id = runner.run(main())
+    (task,) = (i for i in events.ids("Task") if events.trigger_of(i) == main_id)
+    assert events.names(task)[-4:] == ["before", "promise_resolve", "after", "destroy"]
