@@ -68,7 +68,7 @@ def _patch(patches: Patches, cls: type) -> None:
 def _wrap_init(patches: Patches, cls: type, wrapper: Wrapper) -> None:
     is_inherited = isinstance(found(cls, "__init__"), WrapperDescriptorType)
     patches.wrap(cls, "__init__", wrapper)
-    init = vars(cls).get("__init__")
+    init: Any = vars(cls).get("__init__")
     if is_inherited and is_patched(init):
         # What it takes is said by the class in C, not by its `__init__`.
         taken = inspect.signature(stock_task if stock_task in cls.__mro__ else _stock_future)

@@ -31,7 +31,7 @@ def settled_cause(future: Any) -> Lifetime | None:
     if not issubclass(kind, _FUTURES) or not future.done():
         return None
     if kind is Future:
-        return future._lifetime
+        return future._lifetime  # type: ignore[no-any-return]
     token = token_of(future)
     if token is not None:
         return token.lifetime
