@@ -1,7 +1,8 @@
 """The command line: one function for each verb, and the exit codes.
 
 `whence run` becomes the program and has its code; before that, 2 is a usage error or a wrong value,
-127 a program not found, 126 one that cannot be executed, each with one line on stderr.
+127 a program not found, 126 one that cannot be executed, each with one line on stderr.  Verbs that
+ask running processes: 1 if there is no answer, or `diff` found what it was to find.
 """
 
 import sys
@@ -10,9 +11,11 @@ from .version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 USAGE_ERROR = 2
+NO_ANSWER = 1
+INTERRUPTED = 130
 
 HELP = """\
 whence: where did this asynchronous work come from?
@@ -21,12 +24,19 @@ usage: whence run [options] [--] script.py | -m module | command ...
        whence env [options]
        whence doctor [options] [--json] [--] [python | script.py | command ...]
        whence demo [--seconds N] [--load CLIENTS]
+       whence ps | tree | why | top | dump [PID] [options]
+       whence diff A B
        whence --version | --help
 
   run     run a program with the agent attached; its output, signals and exit code stay its own
   env     show the settings, where each comes from, and how to attach by environment
   doctor  show what is in, what is not and why, before you deploy
   demo    run a shop under load, traced, and print what its slowest requests did
+  ps      list the processes that have the agent, or what one of them has open
+  tree    what one has open, by what triggered it, or by who awaits whom
+  why     why it does not end, what in it is stuck, and where that came from
+  top     watch it: counts by type, rates, loop delay, blockers, the longest waits
+  dump    write down what it has open; diff: what was added, gone and grown since
 
 examples:
   whence run app.py --port 8000               the program's own options follow it
@@ -144,7 +154,37 @@ def demo(words: "Sequence[str]") -> int:
     return main(words)
 
 
-VERBS = {"run": run, "env": env, "doctor": doctor, "demo": demo}
+def _asking(verb: str) -> "Callable[[Sequence[str]], int]":
+    """A verb that asks running processes, in a file of its name."""
+
+    def ask(words: "Sequence[str]") -> int:
+        from importlib import import_module
+
+        from .serving.asking import NoAnswer
+        from .settings.arguments import UsageError
+
+        try:
+            code = import_module(f".commands.{verb}", __package__).main(list(words))
+            sys.stdout.flush()
+            return int(code)
+        except UsageError as error:
+            return _fail(f"whence {verb}", str(error))
+        except NoAnswer as error:
+            return _fail(f"whence {verb}", str(error), NO_ANSWER)
+        except BrokenPipeError:
+            # Who reads it has read enough, as `head` does; Python must not flush to it at its end.
+            sys.stdout = None
+            return 0
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+    return ask
+
+
+ASKING = ("ps", "tree", "why", "top", "dump", "diff")
+VERBS = {"run": run, "env": env, "doctor": doctor, "demo": demo} | {
+    verb: _asking(verb) for verb in ASKING
+}
 
 
 def _fail(command: str, text: str, code: int = USAGE_ERROR) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..live.snapshot import LIMIT, take
+from ..live.why import why
 from ..settings.config import Settings
 from ..version import VERSION
 from .about import about
@@ -61,6 +62,16 @@ def _dump(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _why(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
+    async_id = question.get("async_id")
+    if async_id is not None and type(async_id) is not int:
+        raise _Refused(f'expected an "async_id", not {async_id!r}')
+    try:
+        return why(take(deep=True), async_id).as_dict()
+    except LookupError as error:
+        raise _Refused(str(error)) from None
+
+
 def _by_site(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
     return {"process": about(settings), "by_site": by_site()}
 
@@ -81,6 +92,7 @@ QUESTIONS: dict[str, Callable[[Settings, dict[str, Any]], dict[str, Any]]] = {
     "resources": _resources,
     "by_site": _by_site,
     "pulse": _pulse,
+    "why": _why,
     "dump": _dump,
 }
 """What can be asked.
@@ -89,4 +101,5 @@ QUESTIONS: dict[str, Callable[[Settings, dict[str, Any]], dict[str, Any]]] = {
 - `resources`: the live table, of at most `limit`.
 - `by_site`: how many resources there are from each creation site, of all.
 - `pulse`: counters that only grow, for who asks again and again and subtracts.
+- `why`: what keeps the process alive and what is stuck; or of one resource, `async_id`.
 - `dump`: all of it at one time."""

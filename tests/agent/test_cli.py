@@ -35,8 +35,13 @@ def test_the_help_of_run_lists_every_option(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["app.py"], "whence: expected a command out of run, env, doctor, demo, not 'app.py'"),
-        (["--slow"], "whence: expected a command out of run, env, doctor, demo, not '--slow'"),
+        (["app.py"], "whence: expected a command out of run, env, doctor, demo, ps, tree, "),
+        (["--slow"], "whence: expected a command out of run, env, doctor, demo, ps, tree, "),
+        (["ps", "--nope"], "whence ps: unrecognized arguments: --nope"),
+        (["ps", "--limit", "x"], "whence ps: argument --limit: expected a whole number, 0 or more"),
+        (["ps", "--sort", "x"], "whence ps: argument --sort: invalid choice: 'x'"),
+        (["diff", "only-one"], "whence diff: the following arguments are required: B"),
+        (["why", "1", "x"], "whence why: argument ID: expected a whole number, 2 or more"),
         (["run"], "whence run: expected a program: script.py, -m module or a command"),
         (["run", "-q"], "whence run: expected a program: script.py, -m module or a command"),
         (["run", "-m"], "whence run: -m: expected a module after it"),
