@@ -43,6 +43,10 @@ def test_requests_of_one_http2_connection_are_each_one_resource() -> None:
     assert all(events.names(request)[-1] == "destroy" for request in requests)
 
 
+OF_WAIT_FOR = "EventWrapper.wait"
+"""On Python 3.11 alone, whose `wait_for` makes a task of what it waits for."""
+
+
 def test_waiting_for_the_next_request_is_no_doing_of_the_last_one() -> None:
     async def main() -> None:
         async with serving(responding(), "hypercorn") as port, customer(port) as someone:
@@ -56,5 +60,6 @@ def test_waiting_for_the_next_request_is_no_doing_of_the_last_one() -> None:
         spans = [span for span in ring.drain(10_000) if isinstance(span, SpanLifetime)]
     requests = [span for span in spans if span.type.name == "Request"]
     assert len(requests) == 2
-    assert [span.name for span in spans if span.parent in requests] == []
+    below = [span.name for span in spans if span.parent in requests]
+    assert [name for name in below if name != OF_WAIT_FOR] == []
     assert not any("TCPServer._i" in str(span.name) for span in spans)
