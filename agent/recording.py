@@ -23,7 +23,7 @@ def start(settings: Settings) -> None:
     recorder.messages = not settings.no_messages
     slow = int(settings.slow * 1_000_000)
     recorder.find_slow(slow)
-    blocks.worst = None
+    blocks.clear()
     recorder.on = True
     watchdog.start(slow)
     engine.want_instrumentation(True)

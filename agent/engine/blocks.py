@@ -34,6 +34,8 @@ from .standstill import standstill
 EVENT = "whence.blocked"
 MAX_EVENTS = 64
 """Of a lifetime; more are only counted."""
+MAX_PLACES = 256
+"""Places of which it is counted how often they blocked."""
 
 
 class Block(NamedTuple):
@@ -54,12 +56,32 @@ class Blamed(NamedTuple):
 
 
 class Blocks:
-    """What is remembered of all of them: the worst."""
+    """What is remembered of all of them: the worst, and the sums by place."""
 
-    __slots__ = ("worst",)
+    __slots__ = ("places", "worst")
 
     def __init__(self) -> None:
         self.worst: Block | None = None
+        self.places: dict[tuple[str, str | None, Site | None], tuple[int, int, int]] = {}
+        """Type, name and site -> how many there were, their nanoseconds, those of the longest."""
+
+    def add(self, block: Block) -> None:
+        """Remember one."""
+        if self.worst is None or block.nanoseconds > self.worst.nanoseconds:
+            self.worst = block
+        place = block.type, block.name, block.site
+        known = self.places.get(place)
+        if known is not None:
+            number, time, longest = known
+            longest = max(longest, block.nanoseconds)
+            self.places[place] = number + 1, time + block.nanoseconds, longest
+        elif len(self.places) < MAX_PLACES:
+            self.places[place] = 1, block.nanoseconds, block.nanoseconds
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.worst = None
+        self.places.clear()
 
 
 blocks = Blocks()
@@ -125,9 +147,8 @@ def _blame(
     blocked.time += time
     name = _name_of(lifetime, stack)
     where = None if stack is None else stack.site
-    if blocks.worst is None or time > blocks.worst.nanoseconds:
-        made = site(lifetime.code, lifetime.lasti)
-        blocks.worst = Block(time, lifetime.type.name, name, where or made)
+    made = where or site(lifetime.code, lifetime.lasti)
+    blocks.add(Block(time, lifetime.type.name, name, made))
     attributes: dict[str, Any] = {"whence.blocked.time": time / 1e9}
     if where is not None:
         attributes["code.file.path"] = where.file
@@ -183,6 +204,6 @@ def _as_span(lifetime: RecordedLifetime, state: ThreadState, began: int, now: in
 
 def restart_in_child() -> None:
     """After a fork: what blocked is the parent's to report."""
-    blocks.worst = None
+    blocks.clear()
     blocked.number = blocked.time = 0
     standstill.rest()

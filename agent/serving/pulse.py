@@ -13,15 +13,16 @@ from ..engine.resource_types import known_types
 from ..live.active_resource import place
 from ..naming import span_name
 
+MAX_BLOCKERS = 50
+
 
 def pulse() -> dict[str, Any]:
-    """As JSON: {at, types, delay, queue, blocked, worst}.
+    """As JSON: {at, types, delay, queue, blocked, blockers}.
 
     `at` is when, in seconds of a clock that only grows; `types` are {created, destroyed, leaked} by
     type; `delay` how late the loops were with what was due and `queue` how long jobs waited for a
     worker thread, {counts, sums} as in `whence.engine.histograms`; `blocked` {number, seconds};
-    `worst` {seconds, name, site} or null."""
-    worst = blocks.worst
+    `blockers` the places that took the most of it, each {name, site, number, seconds, longest}."""
     return {
         "at": clock() / 1e9,
         "types": {
@@ -36,15 +37,23 @@ def pulse() -> dict[str, Any]:
         "delay": _histogram(LOOP_DELAY.snapshot()),
         "queue": _histogram(QUEUE_TIME.snapshot()),
         "blocked": {"number": blocked.number, "seconds": blocked.time / 1e9},
-        "worst": None
-        if worst is None
-        else {
-            "seconds": worst.nanoseconds / 1e9,
-            "name": span_name(worst.type, worst.name),
-            "site": place(worst.site),
-        },
+        "blockers": _blockers(),
     }
 
 
 def _histogram(snapshot: Snapshot) -> dict[str, Any]:
     return {"counts": list(snapshot.counts), "sums": list(snapshot.sums)}
+
+
+def _blockers() -> list[dict[str, Any]]:
+    ranked = sorted(blocks.places.copy().items(), key=lambda item: -item[1][1])
+    return [
+        {
+            "name": span_name(type_name, name),
+            "site": place(site),
+            "number": number,
+            "seconds": time / 1e9,
+            "longest": longest / 1e9,
+        }
+        for (type_name, name, site), (number, time, longest) in ranked[:MAX_BLOCKERS]
+    ]
