@@ -5,7 +5,7 @@
 What is done is the sender's; here is when.
 
 - A fork finds no thread of ours: it would make the fork unsafe, and Python warn of it.  The child
-  begins with nothing to send and, once it has something, a thread of its own.
+  begins with nothing to send and, with its first event, a thread of its own.
 - The metrics begin and end with the spans, at the same time: `metrics.py`.
 
 Start-up path of every attached process: imports nothing heavy.
@@ -161,6 +161,7 @@ def _use(settings: "Settings", destinations: "list[Destination]") -> None:
     _sender = Sender(settings, destinations, _be_first_before_forks)
     ring.wake = _sender.wake
     ring.wake_at = 0
+    _sender.begin()
 
 
 def _nobody() -> None:

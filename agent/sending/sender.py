@@ -1,7 +1,8 @@
 """The sender thread: drains the ring, and hands what comes out of it to the destinations.
 
-- The first kept lifetime starts the thread.  It sleeps while nothing is kept; then it gathers for
-  250 ms, or until there are 8,192, and hands all of it over as one batch.
+- The first callback of a loop starts the thread, or the first kept lifetime without one: what goes
+  on for long is sent in segments, also if nothing else ever ends.  It sleeps while nothing is kept;
+  then it gathers for 250 ms, or until there are 8,192, and hands all of it over as one batch.
 - It is no thread of `threading`'s: what the program counts and lists stays as it was.  It is muted:
   what it does, and the threads that it starts do, is told to no hook.
 - All that exporters need is imported in it, never in a thread of the program's.
@@ -16,7 +17,8 @@ from collections import deque
 from time import monotonic
 
 from ..background import REFUSED, RUNS, Background, Signal, stay_unlisted
-from ..engine import Tracer, clock, local, recorder, ring
+from ..engine import Tracer, at_next_event, clock, local, recorder, ring
+from ..engine.events import loop_turns
 from ..engine.ring import NEVER
 from ..listening.gathering import LOOK_EVERY, Gathering
 from ..report import warn
@@ -102,6 +104,19 @@ class Sender:
         self._uncut = 0
         """What is open at the end and not yet handed to the destinations."""
 
+    def begin(self) -> None:
+        """Begin with the next callback of a loop, to look for what goes on for long."""
+        at_next_event(self._begin)
+
+    def _begin(self) -> None:
+        """At an event, in a thread of the program's."""
+        if self._order is not None:
+            return
+        if loop_turns():
+            self._background.start()
+        else:
+            at_next_event(self._begin)
+
     def wake(self) -> None:
         """Let it drain soon.  Called by the ring, in any thread; never raises."""
         ring.wake_at = NEVER
@@ -176,12 +191,13 @@ class Sender:
             self._background.wait_until_gone(_PAUSE if self._loaded else _PAUSE_LOADING)
 
     def resume(self) -> None:
-        """Go on after a fork, with the next record.
+        """Go on after a fork, with the next event.
 
         Not at once: some Pythons count the threads only now, to warn of a fork of several."""
         if self._order is _PAUSED:
             self._order = None
             ring.wake_at = 0
+            self.begin()
 
     def _run(self) -> None:
         try:
@@ -199,8 +215,6 @@ class Sender:
                 self.wake()
 
     def _take_turns(self) -> None:
-        if self._order is None:
-            self._load()
         while self._order is None:
             ring.wake_at = 0
             if not len(ring) and not self._flushes:
@@ -225,6 +239,8 @@ class Sender:
 
     def _send(self) -> None:
         while self._order is None:
+            if len(ring):
+                self._load()
             drained = ring.drain(BATCH)
             batch = self._placed(drained)
             self._announce(batch, len(drained))
@@ -247,7 +263,10 @@ class Sender:
 
     def _send_long_open(self) -> None:
         self._next_scan = monotonic() + self._scan_every
-        for batch in self._cut(self.tracer.due(clock(), self._segment), BATCH):
+        due = self.tracer.due(clock(), self._segment)
+        if due:
+            self._load()
+        for batch in self._cut(due, BATCH):
             self._announce(batch, 0)
             self._export(batch)
             if self._order is not None:

@@ -210,3 +210,16 @@ def test_what_goes_on_for_long_comes_in_segments(
     for step in (span for span in spans if span.name == "task step"):
         segment = parents[step.parent_id]
         assert segment.start <= step.start <= segment.end + CLOCKS
+
+
+def test_what_goes_on_for_long_is_sent_also_if_nothing_ever_ends(
+    launch: Launcher, http_receiver: HttpReceiver
+) -> None:
+    waiting = launch.write("waiting.py", "import asyncio\nasyncio.run(asyncio.Event().wait())\n")
+    options = ["-q", "--segment", "0.3", "--endpoint", http_receiver.url]
+    child = launch.start(*launch.whence, "run", *options, waiting)
+    http_receiver.received.wait_for(2)
+    child.kill()
+    first, second = spans_of(http_receiver.received.requests)[:2]
+    assert [first.name, second.name] == ["task Event.wait"] * 2
+    assert [span.attributes["whence.segment"] for span in (first, second)] == [0, 1]
