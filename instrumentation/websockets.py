@@ -4,18 +4,14 @@ The library keeps the handler to itself, so that is replaced where a server is m
 that is refused comes to no handler.
 """
 
-import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from websockets.asyncio import connection as connections
+from websockets.asyncio import server as servers
 from websockets.exceptions import ConnectionClosedOK
 
-from whence.deferral import when_imported
 from whence.engine import CANCELLED, DONE, FAILED, failed, instrumented, local
 
-from .own_tasks import hide_own_task
 from .patching import Patches, found, leave_traceback, looks_like
 from .requests import answered, asked, close_request, is_websocket, open_request, routed
 
@@ -26,24 +22,12 @@ _SWITCHED = 101
 
 
 def install(patches: Patches) -> None:
-    """See servers being made, and connections being kept."""
-    patches.wrap(connections.Connection, "keepalive", _keepalive)
-    when_imported("websockets.asyncio.server", partial(_see_servers, patches))
-
-
-def _see_servers(patches: Patches) -> None:
-    server = sys.modules["websockets.asyncio.server"]
-    serve = found(server, "serve")
+    """See servers being made."""
+    serve = found(servers, "serve")
     if isinstance(serve, type):  # before websockets 17
         patches.wrap(serve, "__init__", _serve)
     else:
-        patches.wrap(server, "serve", _serve)
-
-
-async def _keepalive(wrapped: Any, connection: Any, args: Any, kwargs: Any) -> Any:
-    """The task that pings for a connection, at either end."""
-    hide_own_task(local.state.current, wrapped.__qualname__)
-    return await wrapped(*args, **kwargs)
+        patches.wrap(servers, "serve", _serve)
 
 
 def _serve(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -154,6 +156,47 @@ def test_a_handler_that_is_cancelled_says_so() -> None:
 def test_the_whole_library_offers_the_same_server() -> None:
     with record():
         assert websockets.serve is server.serve
+
+
+_PROGRAM = """
+import whence
+from whence.testing import record
+with record() as events:
+    import asyncio
+    {first}
+    async def handler(connection):
+        async for message in connection:
+            await connection.send(message)
+    async def main():
+        async with {serve}(handler, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            from websockets.asyncio.client import connect
+            async with connect(f"ws://127.0.0.1:{{port}}") as connection:
+                await connection.send("one")
+                await connection.recv()
+    asyncio.run(main())
+print(len(events.ids("Request")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "serve"),
+    [
+        ("import websockets", "websockets.serve"),
+        ("from websockets.asyncio.server import serve", "serve"),
+        ("from websockets.asyncio.client import connect; import websockets", "websockets.serve"),
+    ],
+    ids=["the whole library", "the server first", "the client first"],
+)
+def test_it_is_seen_whatever_the_program_imports_first(first: str, serve: str) -> None:
+    """The server's module imports that of connections, and is not whole by then."""
+    ran = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(first=first, serve=serve)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("1\n", "")
 
 
 def test_a_server_that_outlives_the_hooks_serves_on() -> None:
