@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("agent", "instrumentation", "exporters", "dashboard", "sitecustomize", "examples")
+FOLDERS = (
+    "agent",
+    "instrumentation",
+    "exporters",
+    "dashboard",
+    "sitecustomize",
+    "terminal",
+    "examples",
+)
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -94,6 +102,10 @@ def test_the_core_imports_the_standard_library_alone() -> None:
         ("dashboard", "whence.instrumentation"),
         ("dashboard", "whence.exporters"),
         ("dashboard", "whence.examples"),
+        ("terminal", "whence.instrumentation"),
+        ("terminal", "whence.exporters"),
+        ("terminal", "whence.dashboard"),
+        ("dashboard", "whence.terminal"),
     ],
 )
 def test_no_folder_imports_a_layer_beside_or_above_it(folder: str, stranger: str) -> None:
@@ -126,6 +138,24 @@ def test_only_the_command_line_reaches_the_examples() -> None:
         found.path.relative_to(ROOT).as_posix()
         for found in within("agent")
         if found.is_of("whence.examples")
+    }
+    assert users == {"agent/cli.py"}
+
+
+def test_only_the_verb_that_shows_it_reaches_the_terminal() -> None:
+    users = {
+        found.path.relative_to(ROOT).as_posix()
+        for found in ABSOLUTE
+        if found.is_of("whence.terminal")
+    }
+    assert users == {"agent/commands/top.py"}
+
+
+def test_only_the_command_line_reaches_the_dashboard() -> None:
+    users = {
+        found.path.relative_to(ROOT).as_posix()
+        for found in within("agent")
+        if found.is_of("whence.dashboard")
     }
     assert users == {"agent/cli.py"}
 

@@ -21,7 +21,11 @@ PACKAGES = {
     "whence/exporters/metrics": "exporters/metrics",
     "whence/exporters/otlp": "exporters/otlp",
     "whence/dashboard": "dashboard",
+    "whence/dashboard/receiving": "dashboard/receiving",
+    "whence/dashboard/storing": "dashboard/storing",
+    "whence/dashboard/views": "dashboard/views",
     "whence/sitecustomize": "sitecustomize",
+    "whence/terminal": "terminal",
     "whence/examples": "examples",
     "whence/examples/demo": "examples/demo",
     "whence/examples/shop": "examples/shop",
@@ -41,7 +45,15 @@ def test_a_wheel_holds_every_module_at_its_place(wheel: Path) -> None:
 
 def test_every_folder_with_modules_is_packaged() -> None:
     """Packages are listed by hand: a new folder that is not would be missing from the wheel."""
-    tops = ("agent", "instrumentation", "exporters", "dashboard", "sitecustomize", "examples")
+    tops = (
+        "agent",
+        "instrumentation",
+        "exporters",
+        "dashboard",
+        "sitecustomize",
+        "terminal",
+        "examples",
+    )
     folders = {path.parent for top in tops for path in (ROOT / top).rglob("*.py")}
     assert {folder.relative_to(ROOT).as_posix() for folder in folders} == set(PACKAGES.values())
 
