@@ -55,7 +55,7 @@ const live = new Live({
     pulse.dataset.state = state;
     const words = state === "live" && rate > 0 ? `${count(Math.round(rate))} spans/s` : STATES[state];
     pulse.firstChild.textContent = words;
-    pulse.setAttribute("aria-label", `Live updates: ${STATES[state]}`);
+    pulse.setAttribute("aria-label", `${words}, live updates`);
     pulse.setAttribute("aria-pressed", String(state === "paused"));
     pulse.title = state === "paused" ? "Go on with live updates (p)" : "Pause live updates (p)";
   },

@@ -27,8 +27,8 @@ function digits(value) {
 export function count(number) {
   if (number === null || number === undefined) return "–";
   if (Math.abs(number) >= 1e6) return `${digits(number / 1e6)} M`;
-  if (!Number.isInteger(number)) return digits(number);
-  return String(number).replace(/\B(?=(\d{3})+$)/g, "\u2009");
+  if (!Number.isInteger(number) && Math.abs(number) < 100) return digits(number);
+  return String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, "\u2009");
 }
 
 export function percent(part) {

@@ -6,6 +6,7 @@ import { arrange } from "./layers.js";
 
 const BOX = { width: 196, height: 60, between: 120, gap: 18 };
 const EDGE = 24; // px round the picture
+const SMALLEST = 0.7; // of its size, before it is scrolled
 const LETTERS = 26;
 const SMALL_LETTERS = 30;
 
@@ -18,7 +19,7 @@ export function picture({ nodes, edges, chosen, choose }) {
   const size = { width: plan.width + 2 * EDGE, height: plan.height + 2 * EDGE };
   const drawing = svg(
     "svg",
-    { class: "graph", width: size.width, height: size.height, viewBox: `${-EDGE} ${-EDGE} ${size.width} ${size.height}`, role: "group", "aria-label": "What triggers what" },
+    { class: "graph", style: { width: "100%", "max-width": `${size.width}px`, "min-width": `${size.width * SMALLEST}px` }, viewBox: `${-EDGE} ${-EDGE} ${size.width} ${size.height}`, role: "group", "aria-label": "What triggers what" },
     svg("defs", {}, marker("arrow")),
     edges.filter((edge) => plan.routes.has(edge)).map((edge) => line(edge, plan, longest, lit(edge))),
     nodes.map((node) => box(node, plan.places.get(node.id), edges, { chosen: node.id === chosen, faint: near !== null && !near.has(node.id), choose })),
@@ -70,7 +71,6 @@ function box(node, at, edges, { chosen, faint, choose }) {
     {
       class: ["box", chosen && "chosen", faint && "faint", node.errors > 0 && "failed"].filter(Boolean).join(" "),
       transform: `translate(${at.x} ${at.y})`, tabindex: 0, role: "button", "aria-pressed": String(chosen), "data-key": `node ${node.id}`,
-      "aria-label": `${node.name}, ${count(node.number)} times${node.errors ? `, ${count(node.errors)} failed` : ""}`,
       on: { click: press, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); press(); } } },
     },
     svg("title", {}, [node.name, node.file && `${node.file}:${node.line}`, node.service].filter(Boolean).join("\n")),

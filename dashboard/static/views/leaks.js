@@ -20,7 +20,7 @@ export function open(page) {
       { title: "Number", number: true, sort: (row) => row.number, cell: (row) => count(row.number) },
       { title: "First", number: true, wide: true, sort: (row) => row.first, cell: (row) => ago(row.first) },
       { title: "Last", number: true, sort: (row) => row.last, cell: (row) => ago(row.last) },
-      { title: "", cell: (row) => row.example && h("a", { href: href("trace", { id: row.example.trace_id, span: row.example.span_id }) }, "trace") },
+      { title: "Trace", cell: (row) => row.example && h("a", { href: href("trace", { id: row.example.trace_id, span: row.example.span_id }) }, "trace") },
     ],
   });
   page.root.append(

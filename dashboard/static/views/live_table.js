@@ -24,7 +24,7 @@ export class LiveTable {
       more: (row) => this.#more(row),
       columns: [
         { title: "What", sort: (row) => row.name, cell: (row) => row.task_name ? [row.name, h("span", { class: "muted" }, ` ${row.task_name}`)] : row.name },
-        { title: "State", sort: (row) => STATES.indexOf(row.state), cell: (row) => h("span", { class: `state ${row.state}` }, row.state) },
+        { title: "State", sort: (row) => STATES.indexOf(row.state), cell: (row) => h("span", { class: "state", "data-state": row.state }, row.state) },
         { title: "Waits for", cell: (row) => row.waits_for ?? (row.due !== null && row.due !== undefined ? `due in ${duration(row.due)}` : "") },
         { title: "Age", number: true, sort: (row) => row.age, cell: (row) => duration(row.age) },
         { title: "Now at", wide: true, sort: (row) => row.at?.file, cell: (row) => code(row.at, "") },

@@ -14,7 +14,7 @@ const LIVE_EVERY = 2000; // ms
 
 const STATISTICS = { p50: "series-1", p90: "series-2", p99: "series-3", max: "series-4" };
 const TYPES = { Task: "series-1", Future: "series-2", TimerHandle: "series-3", Handle: "series-5", Request: "series-6", Connection: "series-7" };
-const FREE = ["series-4", "series-6", "series-7", "series-5", "series-8", "series-3", "series-2", "series-1"];
+const FREE = ["series-1", "series-2", "series-6", "series-7", "series-5", "series-8", "series-3", "series-4"];
 
 const perSecond = (value) => `${count(value)}/s`;
 const bySeries = (label, colours) => (chart) => byLabel(chart, label, colours);
@@ -27,7 +27,7 @@ const CHARTS = [
   ["delay", "Loop delay", duration, bySeries("statistic", STATISTICS), "later than asked for"],
   ["run_time", "Run time of callbacks", duration, bySeries("statistic", STATISTICS), "one callback holds the loop"],
   ["ready_time", "Ready time", duration, bySeries("statistic", STATISTICS), "waits for its turn"],
-  ["utilization", "Loop utilization", percent, bySeries("thread", {}), "part of the time that the loop is busy"],
+  ["utilization", "Loop utilization", percent, (chart) => byLabel(chart, "thread", {}).map((line) => ({ ...line, label: `thread ${line.label}` })), "part of the time that the loop is busy"],
   ["queue_time", "Executor queue", duration, bySeries("statistic", STATISTICS), "a job waits for a thread"],
   ["blocked", "Blocks", (value) => `${count(value)}/min`, (chart) => byLabel(chart, "", {}, "blocks", "series-4"), "a minute"],
   ["leaked", "Leaked", count, bySeries("type", TYPES), "collected before they were settled, so far"],

@@ -30,8 +30,8 @@ export function open(page) {
     const text = (name, label, attributes) => h("input", { name, "aria-label": label, placeholder: label, value: at[name] ?? "", on: { input: later(name) }, ...attributes });
     const inputs = {
       name: text("name", "Name of a span", { type: "search", "data-search": true, list: "names" }),
-      min: text("min", "at least ms", { type: "number", min: 0, step: "any" }),
-      max: text("max", "at most ms", { type: "number", min: 0, step: "any" }),
+      min: text("min", "min ms", { type: "number", min: 0, step: "any" }),
+      max: text("max", "max ms", { type: "number", min: 0, step: "any" }),
     };
     const names = h("datalist", { id: "names" });
     page.ask("names", { service: page.service() }).then(

@@ -81,10 +81,9 @@ export class Rows {
       {
         class: classes.join(" "), role: "treeitem", id: `span-${id}`, "data-id": id,
         "aria-level": node.depth + 1, "aria-expanded": open === null ? null : String(open), "aria-selected": String(id === this.selected),
-        "aria-label": spoken(span, this.services.get(span.process)),
       },
       h("div", { class: "what", style: { "padding-left": `calc(${Math.min(node.depth, MOST_INDENT)} * var(--indent))` } },
-        h("span", { class: "fold", "data-do": open === null ? null : "fold" }, open === null ? "" : open ? "▾" : "▸"),
+        h("span", { class: "fold", "aria-hidden": "true", "data-do": open === null ? null : "fold" }, open === null ? "" : open ? "▾" : "▸"),
         this.services.size > 1 && h("i", { class: "service", style: { background: `var(--series-${(this.services.get(span.process).index % 8) + 1})` } }),
         h("span", { class: "name", title: span.name }, span.name || "unnamed"),
         open === false && h("span", { class: "tag" }, `+${node.size - 1}`),
@@ -113,7 +112,7 @@ export class Rows {
       h("span", { class: "number" }, duration(span.duration)),
       span.status === "error" && h("span", { class: "failure" }, "failed"),
       span.blocked > 0 && h("span", { class: "blocker" }, `blocked ${duration(span.blocked)}`),
-      span.delayed && h("span", { class: "blocker", "data-do": "jump", title: "Go to what delayed it" }, `delayed ${duration(span.delayed.time)} by ${span.delayed.blocker ?? "another"}`),
+      span.delayed && h("span", { class: "blocker", "data-do": "jump", title: "Go to what delayed it" }, `delayed ${duration(span.delayed.time)}`, h("span", { class: "by" }, ` by ${span.delayed.blocker ?? "another"}`)),
     ];
     // It stands behind the bar where there is room, else before it, else on it.
     const style = right < 60 ? { left: `calc(${Math.max(0, right)}% + 6px)` } : left > 40 ? { right: `calc(${100 - Math.min(100, left)}% + 6px)` } : { right: "4px" };
@@ -128,12 +127,4 @@ export class Rows {
     else if (action === "jump") this.jump(line.dataset.id);
     else this.choose(line.dataset.id);
   }
-}
-
-function spoken(span, service) {
-  const facts = [span.name, service?.name, duration(span.duration)];
-  if (span.status === "error") facts.push("failed");
-  if (span.blocked > 0) facts.push(`blocked the loop for ${duration(span.blocked)}`);
-  if (span.delayed) facts.push(`delayed ${duration(span.delayed.time)} by ${span.delayed.blocker ?? "another"}`);
-  return facts.filter(Boolean).join(", ");
 }
