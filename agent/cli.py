@@ -24,6 +24,7 @@ usage: whence run [options] [--] script.py | -m module | command ...
        whence env [options]
        whence doctor [options] [--json] [--] [python | script.py | command ...]
        whence demo [--seconds N] [--load CLIENTS]
+       whence dashboard [--port P] [--detach] [...]
        whence ps | tree | why | top | dump [PID] [options]
        whence diff A B
        whence --version | --help
@@ -32,6 +33,7 @@ usage: whence run [options] [--] script.py | -m module | command ...
   env     show the settings, where each comes from, and how to attach by environment
   doctor  show what is in, what is not and why, before you deploy
   demo    run a shop under load, traced, and print what its slowest requests did
+  dashboard   receive OTLP on this machine and show it on one page
   ps      list the processes that have the agent, or what one of them has open
   tree    what one has open, by what triggered it, or by who awaits whom
   why     why it does not end, what in it is stuck, and where that came from
@@ -182,7 +184,14 @@ def _asking(verb: str) -> "Callable[[Sequence[str]], int]":
 
 
 ASKING = ("ps", "tree", "why", "top", "dump", "diff")
-VERBS = {"run": run, "env": env, "doctor": doctor, "demo": demo} | {
+def dashboard(words: "Sequence[str]") -> int:
+    """`whence dashboard`."""
+    from whence.dashboard.command import main
+
+    return main(words)
+
+
+VERBS = {"run": run, "env": env, "doctor": doctor, "demo": demo, "dashboard": dashboard} | {
     verb: _asking(verb) for verb in ASKING
 }
 
