@@ -2,13 +2,15 @@
 
 The rules:
 
-- None is a thread of `threading`'s: what the program counts and lists stays as it was.
+- None is a thread of `threading`'s, nor one of `_thread._count()`: what the program counts and
+  lists stays as it was.
 - Each is muted: what it does, and the threads that it starts do, is told to no hook.
 - None is there while the process forks: the fork would be unsafe, and Python warn of it.
 
 Start-up path of every attached process: imports nothing heavy.
 """
 
+import _thread
 import os
 import sys
 from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
@@ -85,6 +87,7 @@ class Background:
             if not self._running.acquire(False):
                 return RUNS
             try:
+                _stay_uncounted()
                 start_new_thread(self._run, ())
             except RuntimeError:
                 self._running.release()
@@ -110,14 +113,40 @@ class Background:
 
     def _run(self) -> None:
         self._thread_id, self._native_id = get_ident(), get_native_id()
+        _uncounted.add(self._thread_id)
         local.state.muted = True
         try:
             self._body()
         finally:
             stay_unlisted()
+            _uncounted.discard(self._thread_id)
             self._thread_id = 0
             self._running.release()
         self._then()
+
+
+_uncounted: set[int] = set()
+"""The ids of our threads that run."""
+
+_count_of_all = _thread._count
+
+
+def _count() -> int:
+    return max(0, _count_of_all() - len(_uncounted))
+
+
+_count.__module__, _count.__doc__ = _thread.__name__, _count_of_all.__doc__
+
+
+def _stay_uncounted() -> None:
+    """Leave our threads out of what `_thread._count()` says.
+
+    By that, test suites find the threads that a test has left behind: CPython's own, for one.
+    It stays, and says what Python does where none of ours runs."""
+    if _thread._count is _count_of_all:
+        _thread._count = _count
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_uncounted.clear)
 
 
 def stay_unlisted() -> None:

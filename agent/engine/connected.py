@@ -23,10 +23,8 @@ def is_of_connection(callback: Any) -> bool:
     owner: Any = callback.__self__
     if id(owner) in connected:
         return True
-    if callback.__name__ not in _ENDS:
-        return False
     try:
-        return id(owner.get_protocol()) in connected
+        return callback.__name__ in _ENDS and id(owner.get_protocol()) in connected
     except Exception:
-        # No transport, or an object of the program's that has its own ideas of one.
+        # No transport, or objects of the program's that have their own ideas of one, or of names.
         return False

@@ -128,12 +128,14 @@ def leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime) -> None:
         if listeners.after is not None:
             emit(state, listeners.after, lifetime.async_id)
     finally:
-        # Also where there is no stack left for a hook.
-        if lifetime.created:
-            left(state, lifetime, previous)  # type: ignore[arg-type]
+        # Also where there is no stack left for a hook, nor for what is to be recorded.
         state.current = previous
-        if previous is not lifetime:
-            lifetime.resource = None
+        try:
+            if lifetime.created:
+                left(state, lifetime, previous)  # type: ignore[arg-type]
+        finally:
+            if previous is not lifetime:
+                lifetime.resource = None
 
 
 def resolve(state: ThreadState, lifetime: Lifetime) -> None:

@@ -53,11 +53,13 @@ class ThreadState:
     when the outermost one ends, `muted` marks the agent's own threads, which emit nothing,
     `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
     `entered` is since when a callback has been holding the thread's loop, 0 if none does; `busy`
-    how many nanoseconds all of them have taken.  `samples` are the stacks that the watchdog has
+    how many nanoseconds all of them have taken.  `beyond` is what executed before it, where a loop
+    in C has called it with no handle around.  `samples` are the stacks that the watchdog has
     taken of it meanwhile, `blamed` what of its time is blamed already.
     """
 
     __slots__ = (
+        "beyond",
         "blamed",
         "busy",
         "changed",
@@ -78,6 +80,7 @@ class ThreadState:
         self.making: MakingHandle | None = None
         self.muted = self.finalizing = False
         self.busy = self.entered = 0
+        self.beyond: Lifetime | None = None
         self.samples: tuple[Sample, ...] = ()
         self.blamed: tuple[Blamed, ...] = ()
         self.thread_id = get_ident()

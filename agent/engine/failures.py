@@ -55,6 +55,9 @@ def left_by(
 ) -> None:
     """It was left by this error: it goes on executing if its loop is going to tell of it."""
     sites.leave_traceback(error)
+    if state.entered:
+        # From here on it is like a callback that the loop in C has called with no handle around.
+        state.beyond = previous
     if isinstance(error, KeyboardInterrupt | SystemExit):
         # These stop the loop, and its exception handler hears nothing of them.
         _leave(state, lifetime, previous, DONE)

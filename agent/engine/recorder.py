@@ -87,7 +87,11 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
     lifetime.cause = trigger.own_cause or trigger.as_cause()
     lifetime.own_cause = lifetime.error = None
     if recorder.sites:
-        frame: Any = _getframe(depth)
+        try:
+            frame: Any = _getframe(depth)
+        except ValueError:
+            # The outermost function of a thread, say, is a method of the loop.
+            frame = _getframe(1)
         code = frame.f_code
         whose = known_files.get(code.co_filename)
         if whose is PLUMBING and frame.f_back is not None:

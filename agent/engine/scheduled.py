@@ -43,7 +43,8 @@ def settled_cause(future: Any) -> Lifetime | None:
 
 def callback_name(callback: Any) -> str:
     """What the program calls it."""
-    if isinstance(callback, partial):
+    # By the type: an object of the program's is not to be asked what class it would like to be of.
+    if issubclass(type(callback), partial):
         callback = callback.func
     try:
         name = getattr(callback, "__qualname__", None)
@@ -55,16 +56,18 @@ def callback_name(callback: Any) -> str:
 
 def describe_timer(timer: Lifetime, trigger: Lifetime, callback: Any) -> None:
     """Name the span of a new timer, or make it transparent: one that no program asked for."""
-    if trigger.transparent and trigger.type is TASK and TASK.spans and not is_left_out(trigger):
-        # A timeout of a task that a library, or asyncio, made for itself.
+    if not isinstance(timer, SpanLifetime):
+        return
+    is_function = type(callback) is FunctionType
+    timer.name = callback.__qualname__ if is_function else callback_name(callback)
+    # A timeout of a task that a library, or asyncio, made for itself.
+    is_plumbing = (
+        trigger.transparent and trigger.type is TASK and TASK.spans and not is_left_out(trigger)
+    )
+    if is_plumbing or (not is_function and is_of_connection(callback)):
         hide(timer)
-    if isinstance(timer, SpanLifetime):
-        is_function = type(callback) is FunctionType
-        timer.name = callback.__qualname__ if is_function else callback_name(callback)
-        if not is_function and is_of_connection(callback):
-            hide(timer)
-        elif timer.parent is not None and timer.name != _SLEEP:
-            _root_if_rearmed(timer, timer.parent)
+    elif timer.parent is not None and timer.name != _SLEEP:
+        _root_if_rearmed(timer, timer.parent)
 
 
 def _root_if_rearmed(timer: SpanLifetime, ancestor: SpanLifetime | None) -> None:

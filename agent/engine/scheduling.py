@@ -59,7 +59,7 @@ def scheduling_soon(original: Method) -> Method:
                     if lifetime.created:
                         lifetime.scheduled = clock()
                 if handle._source_traceback is not None:
-                    leave_out_ours(handle._source_traceback, _getframe(1))
+                    leave_out_ours(handle._source_traceback, _getframe())
                 return handle
             if len(args) == 1:
                 trigger = settled_cause(args[0]) or trigger
@@ -75,7 +75,7 @@ def scheduling_soon(original: Method) -> Method:
             sites.leave_traceback(error)
             raise
         if handle._source_traceback is not None:
-            leave_out_ours(handle._source_traceback, _getframe(1))
+            leave_out_ours(handle._source_traceback, _getframe())
         if recorder.on:
             scheduled.lifetime = lifetime = begin(HANDLE, trigger, state, 1)
         else:
@@ -117,7 +117,7 @@ def scheduling_later(original: Method) -> Method:
             sites.leave_traceback(error)
             raise
         if handle._source_traceback is not None:
-            leave_out_ours(handle._source_traceback, _getframe(1))
+            leave_out_ours(handle._source_traceback, _getframe())
         state = local.state
         trigger = state.current
         if recorder.on:
@@ -162,7 +162,7 @@ def scheduling_from_thread(original: Method) -> Method:
                 end(local.state, scheduled.lifetime, CANCELLED)
             raise
         if handle._source_traceback is not None:
-            leave_out_ours(handle._source_traceback, _getframe(1))
+            leave_out_ours(handle._source_traceback, _getframe())
         return handle
 
     return call_soon_threadsafe
@@ -190,7 +190,8 @@ def cancelling(original: Method) -> Method:
         cancelled = None
         for referent in get_referents(self):
             if type(referent) is Callback:
-                cancelled = referent.lifetime
+                # None if the loop was left while it took it: by Ctrl-C, say.
+                cancelled = getattr(referent, "lifetime", None)
                 break
         original(self)
         if cancelled is not None and cancelled.open:
@@ -200,13 +201,13 @@ def cancelling(original: Method) -> Method:
     return cancel
 
 
-def leave_out_ours(frames: list[Any], caller: FrameType) -> None:
+def leave_out_ours(frames: list[Any], innermost: FrameType) -> None:
     """In debug mode: the callback was scheduled where the program says so, and as many frames out
     are known as would be without us."""
     from traceback import StackSummary, walk_stack
 
     kept = StackSummary.extract(
-        (place for place in walk_stack(caller) if not sites.is_ours(place[0].f_code)),
+        (place for place in walk_stack(innermost) if not sites.is_ours(place[0].f_code)),
         limit=len(frames),
         lookup_lines=False,
     )

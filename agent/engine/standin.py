@@ -12,7 +12,10 @@ derives from a stand-in may get the original as its base instead, and `type` for
 
 from abc import ABCMeta
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any
+
+from .sites import leave_traceback
 
 
 class StandIn(ABCMeta):
@@ -31,7 +34,15 @@ class StandIn(ABCMeta):
         """Define a stand-in, or what the program derives from one."""
         if not any("_gives_way" in vars(base) for base in bases):
             return super().__new__(mcs, name, bases, namespace, **keywords)
-        cls = type(name, tuple(map(original, bases)), namespace, **keywords)
+        if "__module__" not in namespace:
+            # Made by a call: Python takes it for a class of the module that calls.
+            module = _getframe(1).f_globals.get("__name__")
+            namespace = {**namespace, "__module__": module}
+        try:
+            cls = type(name, tuple(map(original, bases)), namespace, **keywords)
+        except BaseException as error:
+            leave_traceback(error)
+            raise
         if StandIn._derived is not None:
             StandIn._derived(cls)
         return cls

@@ -13,9 +13,9 @@ def entered(state: ThreadState, lifetime: RecordedLifetime, previous: Lifetime) 
     """Its callback begins."""
     now = lifetime.entered = clock()
     row = lifetime.type
-    if row.on_loop and not previous.type.on_loop:
+    if row.on_loop and not state.entered:
         # Called by a loop in C with no handle around it: a protocol's callback.
-        state.entered = now
+        state.entered, state.beyond = now, previous
     if lifetime.scheduled:
         ready = now - lifetime.scheduled
         lifetime.ready += ready
@@ -27,12 +27,12 @@ def left(state: ThreadState, lifetime: RecordedLifetime, previous: Lifetime) -> 
     """Its callback has ended."""
     now = clock()
     row = lifetime.type
-    outermost = row.on_loop and not previous.type.on_loop and state.entered > 0
+    outermost = row.on_loop and previous is state.beyond and state.entered > 0
     began = state.entered if outermost else lifetime.entered
     step = now - began
     if outermost:
         step = held(state, lifetime, began, now)
-        state.entered = 0
+        state.entered, state.beyond = 0, None
         state.busy += step
         row.turns.counts[0][step.bit_length()] += 1
     elif began and row.on_loop and step > recorder.slow:

@@ -282,9 +282,11 @@ def _outlived(child: SpanLifetime, parent: SpanLifetime) -> bool:
 
 def _running_since(lifetime: SpanLifetime, now: int) -> int:
     """What the present step of an open lifetime has taken so far."""
-    if getattr(lifetime, "resource", None) is None:
+    # It may be beginning its first step at this very moment, in its own thread.
+    entered = getattr(lifetime, "entered", 0)
+    if getattr(lifetime, "resource", None) is None or not entered:
         return 0
-    return max(0, now - lifetime.entered)
+    return max(0, now - entered)
 
 
 def _leave_last_segment(record: SpanLifetime, segments: Segments) -> None:

@@ -1,5 +1,6 @@
 """Threads of ours: what the program sees of them, which is nothing."""
 
+import _thread
 import os
 import sys
 import threading
@@ -43,6 +44,21 @@ def test_it_runs_muted_and_is_on_no_list(body: Body) -> None:
     body.ends.set()
     assert thread.wait(20)
     assert not thread.runs
+
+
+def test_it_is_none_of_those_that_python_counts(body: Body) -> None:
+    """Test suites find by it what a test has left running."""
+    before = _thread._count()
+    thread = Background(body)
+    thread.start()
+    assert body.began.wait(20)
+    assert _thread._count() == before
+    own = threading.Thread(target=body.ends.wait)
+    own.start()
+    assert _thread._count() == before + 1, "but the program's are"
+    body.ends.set()
+    own.join()
+    assert thread.wait(20)
 
 
 def test_it_is_started_once_at_a_time_and_again(body: Body) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -137,3 +139,7 @@ def test_a_method_is_of_a_connection_as_long_as_its_protocol_is_connected() -> N
         assert not is_of_connection(Proxy(protocol).close)
     finally:
         del connected[id(protocol)]
+
+
+def test_a_method_may_be_of_something_that_has_no_name() -> None:
+    assert not is_of_connection(MethodType(partial(print), Kept()))

@@ -11,9 +11,29 @@ from typing import Any
 import pytest
 
 from launching import Launcher
-from telling import collector_off, listening, run_followed, told, turns
-from whence import AsyncResource, create_hook, execution_async_id
+from telling import collector_off, listening, recorded, run_followed, told, turns
+from whence import AsyncResource, create_hook, execution_async_id, execution_async_resource
+from whence.engine import events
 from whence.testing import record
+
+
+def test_a_scope_is_left_also_where_there_is_no_stack_to_record_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SEMANTICS 1.9."""
+
+    def left(*_: object) -> None:
+        raise RecursionError
+
+    with recorded():
+        resource = AsyncResource("Deep")
+        with monkeypatch.context() as patch:
+            patch.setattr(events, "left", left)
+            with pytest.raises(RecursionError):
+                resource.run_in_async_scope(print)
+        assert execution_async_id() == 1
+    assert execution_async_resource() is not resource
+
 
 # -- at once -------------------------------------------------------------------------------------
 

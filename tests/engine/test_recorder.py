@@ -1,6 +1,8 @@
 """The record of a life: times, outcome, error, and what is kept of it."""
 
+import _thread
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -210,6 +212,26 @@ def test_sites_can_be_switched_off(lives: Lives) -> None:
     recorder.sites = False
     one = lives.begin()
     assert (one.code, one.lasti) == (None, 0)
+
+
+def test_a_method_of_the_loop_may_be_all_that_a_thread_runs() -> None:
+    """There are not as many frames then as there are in general."""
+    refused: list[object] = []
+    ran = threading.Event()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        _thread.start_new_thread(loop.call_soon_threadsafe, (ran.set,))
+        await loop.run_in_executor(None, ran.wait, 20)
+
+    before, sys.unraisablehook = sys.unraisablehook, lambda told: refused.append(told.exc_value)
+    try:
+        with recorded():
+            asyncio.run(main())
+    finally:
+        sys.unraisablehook = before
+    assert ran.is_set()
+    assert refused == []
 
 
 def test_a_collected_resource_is_counted_as_leaked() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 
 from lives import Lives
 from telling import recorded
-from whence.engine import CANCELLED, SpanLifetime, recorder, ring
+from whence.engine import CANCELLED, SpanLifetime, hide, recorder, ring
 from whence.engine.resource_types import HANDLE, TIMER_HANDLE
-from whence.engine.scheduled import hide_unfired
+from whence.engine.scheduled import callback_name, describe_timer, hide_unfired
 from whence.testing import record
 
 Main = Callable[[], Coroutine[Any, Any, object]]
@@ -121,3 +122,42 @@ def test_nothing_but_timers_is_hidden(lives: Lives) -> None:
     for each in (other, timer, lives.record(None, HANDLE)):
         hide_unfired(each)
     assert (other.transparent, timer.transparent) == (False, True)
+
+
+class Proxy:
+    """What stands in for something of which there is none at present."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("outside of a request")
+
+    @__class__.setter
+    def __class__(self, other: Any) -> None: ...
+
+    def __call__(self) -> None:
+        raise AssertionError("it is cancelled")
+
+
+@on_both_loops
+def test_a_callback_is_not_asked_what_it_would_like_to_be(loop: str) -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().call_later(60, Proxy()).cancel()
+
+    assert timers_of(main, loop) == []
+    assert callback_name(Proxy()) == "Proxy"
+    assert callback_name(partial(Proxy())) == "Proxy"
+
+
+def test_a_timeout_of_plumbing_that_is_armed_again_leaves_its_ancestor_once(lives: Lives) -> None:
+    ancestor = lives.begin("retry", row=TIMER_HANDLE)
+    helper = lives.begin("helper", by=ancestor)
+    hide(helper)
+
+    def retry() -> None: ...
+
+    retry.__qualname__ = "retry"
+    timer = lives.begin("", row=TIMER_HANDLE, by=helper)
+    assert ancestor.children == 1
+    describe_timer(timer, helper, retry)
+    assert timer.transparent
+    assert ancestor.children == 0

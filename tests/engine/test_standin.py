@@ -3,6 +3,7 @@
 import abc
 import asyncio
 import sys
+import types
 from asyncio import events, futures, tasks
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
@@ -249,3 +250,20 @@ def test_timers_of_before_and_with_a_hook_stand_in_one_heap() -> None:
 
     asyncio.run(main())
     assert order == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize("name", ["Future", "Task"])
+def test_a_class_made_by_a_call_is_of_the_module_that_calls(name: str) -> None:
+    base: Any = getattr(asyncio, name)
+    assert type("Own", (base,), {}).__module__ == __name__
+    assert type("Own", (base,), {"__module__": "theirs"}).__module__ == "theirs"
+    made = types.new_class("Own", (base,))
+    assert made.__module__ == types.new_class("Other", (StockHandle,)).__module__ == "types"
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_class_that_is_refused_is_refused_where_it_is_made() -> None:
+    with pytest.raises(TypeError) as refused:
+        types.new_class("Own", (asyncio.Future,), {"unknown": 1})
+    assert [frame.name for frame in refused.traceback][1:] == ["new_class"]

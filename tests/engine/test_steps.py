@@ -9,7 +9,7 @@ from lives import MS, Lives
 from whence.engine import local
 from whence.engine.blocks import restart_in_child
 from whence.engine.measures import blocked
-from whence.engine.resource_types import EXECUTOR_JOB, READER, TRANSPORT
+from whence.engine.resource_types import EXECUTOR_JOB, READER, TRANSPORT, type_named
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,22 @@ def test_a_protocol_inside_of_a_reader_is_timed_with_it(lives: Lives) -> None:
     assert TRANSPORT.turns.run().count == turns + 1, "one turn of the loop"
     assert len(told(connection)) == 1
     assert blocked.number == 1
+
+
+def test_a_protocol_inside_of_a_resource_of_the_programs_is_timed_once(lives: Lives) -> None:
+    """Its transport calls it, in the middle of a callback: to pause writing, say."""
+    connection, other = lives.begin(row=TRANSPORT), lives.begin(row=TRANSPORT)
+    own = lives.begin(row=type_named("Own"))
+    state = local.state
+    busy, turns = state.busy, TRANSPORT.turns.run().count
+    with lives.running(connection):
+        began = state.entered
+        with lives.running(own), lives.running(other):
+            lives.wait(3)
+        assert state.entered == began, "it is watched still"
+        lives.wait(4)
+    assert state.busy - busy == 7 * MS
+    assert TRANSPORT.turns.run().count == turns + 1, "one turn of the loop"
 
 
 def test_the_time_in_a_queue_is_that_from_submission_to_a_worker(lives: Lives) -> None:

@@ -118,6 +118,13 @@ def test_a_step_that_goes_on_over_a_cut_is_shared_between_the_segments(lives: Li
     assert [first.run, second.run, last.run] == [SEGMENT, SEGMENT, 5 * MS]
 
 
+def test_a_first_step_that_begins_at_the_moment_of_a_cut_has_taken_no_time(lives: Lives) -> None:
+    timer = lives.begin("timer")
+    lives.wait(60_000)
+    timer.resource = object()
+    assert lives.cut(timer).run == 0
+
+
 def test_what_is_cut_is_kept_to_its_end(lives: Lives) -> None:
     """However long a lifetime must be to be kept: its last segment was announced."""
     recorder.min_duration = 10 * SEGMENT
