@@ -23,6 +23,7 @@ MAX_HOPS = 4
 MAX_OPEN = 100_000
 """Chains that are worked out; beyond that the block would make the end of the process late."""
 
+_SEARCH = "/#/traces?service="
 # Jaeger refuses a search without a time.
 _JAEGER = "http://localhost:16686/search?lookback=1h&service="
 
@@ -94,13 +95,17 @@ def _where(settings: "Settings") -> list[tuple[str, str]]:
             continue
         if destination.name == "file":
             found.append(("file", settings.output_path() or ""))
-        elif destination.name == "otlp" and _is_local(settings):
+        elif destination.name == "otlp" and (viewer := _viewer(settings)):
             from urllib.parse import quote
 
-            found.append(("traces", _JAEGER + quote(settings.service)))
+            found.append(("traces", viewer + quote(settings.service)))
     return found
 
 
-def _is_local(settings: "Settings") -> bool:
-    """Whether the receiver is where `docker compose up` starts Jaeger."""
-    return settings.text("endpoint").startswith(("http://localhost:431", "http://127.0.0.1:431"))
+def _viewer(settings: "Settings") -> str:
+    """Where to look for what went by OTLP: an address up to the name of the service."""
+    if isinstance(settings.dashboard, str):
+        return settings.dashboard + _SEARCH
+    # Where `docker compose up` starts Jaeger.
+    local = ("http://localhost:431", "http://127.0.0.1:431")
+    return _JAEGER if settings.text("endpoint").startswith(local) else ""

@@ -41,8 +41,9 @@ def run(options: "Layer", words: "Sequence[str]") -> int:
     """
     environ = dict(os.environ)
     environ[environment.COMMAND] = _name(words)
+    project = find_project_settings()
     try:
-        settings = resolve(options, environ=environ, project=find_project_settings())
+        settings = resolve(options, environ=environ, project=project)
     except SettingError as error:
         if error.variable is None:
             raise
@@ -56,6 +57,10 @@ def run(options: "Layer", words: "Sequence[str]") -> int:
     else:
         for label in settings.without_effect():
             warn(f"{label} has no effect in this version")
+        if settings.dashboard:
+            from .pointing import point_at_dashboard
+
+            settings = point_at_dashboard(settings, options, environ, project)
         _prepare(environ, settings)
     return _become(file, argv, environ)
 

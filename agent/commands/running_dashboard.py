@@ -94,6 +94,9 @@ def _ask(port: int) -> About | None:
 
 def _start() -> About:
     """By a process that ends at once, so that the dashboard is nobody's child."""
+    if os.getpid() == 1:
+        # What nobody waits for becomes a child of process 1, which the program is about to be.
+        raise CannotStart("in a container's first process it would be the program's own child")
     import subprocess
 
     from whence.sitecustomize import FOLDER

@@ -77,7 +77,8 @@ class Settings:
     slow: float
     """Milliseconds."""
     metrics_port: int | None
-    dashboard: bool
+    dashboard: bool | str
+    """The address of its page, where `whence run` has found one."""
     on_exit: str
     no_messages: bool
     no_live: bool

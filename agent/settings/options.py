@@ -9,6 +9,7 @@ from .values import (
     number,
     one_of,
     read_bool,
+    read_dashboard,
     read_export,
     read_globs,
     read_items,
@@ -76,16 +77,12 @@ class Setting:
     @property
     def is_flag(self) -> bool:
         """Whether the option takes no value."""
-        return self.read is read_bool
+        return self.read in (read_bool, read_dashboard)
 
     @property
     def is_list(self) -> bool:
         """Whether the option may be repeated, each adding to the ones before."""
         return self.read in (read_export, read_globs, read_items, read_types)
-
-
-def _always(value: object) -> bool:
-    return True
 
 
 TABLE = (
@@ -217,7 +214,12 @@ TABLE = (
         "serve metrics to Prometheus on this port (default: off)",
         metavar="PORT",
     ),
-    Setting("dashboard", read_bool, False, "start the local dashboard", later=_always),
+    Setting(
+        "dashboard",
+        read_dashboard,
+        False,
+        "show it in the local dashboard, which is started if it does not run",
+    ),
     Setting(
         "on_exit",
         one_of("report", "why", "none"),

@@ -48,6 +48,11 @@ def read_bool(text: str) -> bool:
     raise Unreadable("1 or 0", text)
 
 
+def read_dashboard(text: str) -> bool | str:
+    """A switch; or where the page is, which `whence run` has found and tells the program."""
+    return read_url(text) if "://" in text else read_bool(text)
+
+
 def read_text(text: str) -> str:
     """Anything but nothing."""
     if not text.strip():

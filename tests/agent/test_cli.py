@@ -35,8 +35,8 @@ def test_the_help_of_run_lists_every_option(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["app.py"], "whence: expected a command out of run, env, doctor, demo, ps, tree, "),
-        (["--slow"], "whence: expected a command out of run, env, doctor, demo, ps, tree, "),
+        (["app.py"], "whence: expected a command out of run, env, doctor, demo, dashboard, "),
+        (["--slow"], "whence: expected a command out of run, env, doctor, demo, dashboard, "),
         (["ps", "--nope"], "whence ps: unrecognized arguments: --nope"),
         (["ps", "--limit", "x"], "whence ps: argument --limit: expected a whole number, 0 or more"),
         (["ps", "--sort", "x"], "whence ps: argument --sort: invalid choice: 'x'"),

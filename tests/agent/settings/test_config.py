@@ -402,9 +402,15 @@ def test_stacks_are_a_number_of_frames() -> None:
 
 def test_what_has_no_effect_yet_is_named_as_the_user_named_it() -> None:
     chosen = settings({"WHENCE_DASHBOARD": "1"}, metrics_port="0", on_exit="none", types="Task")
-    assert chosen.without_effect() == ["WHENCE_DASHBOARD"]
+    assert chosen.without_effect() == []
     assert settings(on_exit="why").without_effect() == ["--on-exit"]
     assert settings().without_effect() == []
+
+
+def test_a_dashboard_is_a_switch_or_the_address_that_was_found() -> None:
+    assert settings(dashboard="1").dashboard is True
+    found = settings({"WHENCE_DASHBOARD": "http://localhost:4380"})
+    assert found.dashboard == found.text("dashboard") == "http://localhost:4380"
 
 
 @pytest.mark.parametrize(
