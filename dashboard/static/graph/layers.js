@@ -2,6 +2,7 @@
 // (Sugiyama's method: no cycles, layers, fewest crossings, straight lines).
 
 const SWEEPS = 12;
+const BESIDE = 14;
 
 /** Places for nodes [{id}] and edges [{from, to}], with boxes of `width` and `height`.
  *  Gives {places: Map(id -> {x, y}), routes: Map(edge -> [{x, y}...] from the box's right side to
@@ -28,7 +29,8 @@ export function arrange(nodes, edges, { width, height, between, gap }) {
       if (index === items.length - 1) return [{ x: x(item), y }];
       return [{ x: x(item), y }, { x: x(item) + width, y }];
     });
-    return [edge, back.has(edge) ? points.reverse() : points];
+    // A little lower, or it would lie on the line of the opposite direction.
+    return [edge, back.has(edge) ? points.reverse().map(({ x, y }) => ({ x, y: y + BESIDE })) : points];
   }));
   return { places, routes, back, width: columns.length * (width + between) - between, height: bottom };
 }

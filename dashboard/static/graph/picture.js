@@ -44,7 +44,7 @@ function line(edge, plan, longest, lit) {
     { class: classes },
     svg("title", {}, `${count(edge.number)} times, ${duration(edge.between.mean)} between on average, ${duration(edge.between.max)} at most`),
     svg("path", { d: curve(points), "stroke-width": width.toFixed(1), "marker-end": "url(#arrow)" }),
-    svg("text", { x: middle.x, y: middle.y - 5, "text-anchor": "middle" }, duration(edge.between.mean)),
+    svg("text", { x: middle.x, y: middle.y + (plan.back.has(edge) ? 13 : -5), "text-anchor": "middle" }, duration(edge.between.mean)),
   );
 }
 

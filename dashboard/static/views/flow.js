@@ -1,7 +1,7 @@
 // Flow: what triggers what, over all that has been received: by type, name and creation site.
 
 import { fill, h } from "../element.js";
-import { count, duration, plural } from "../format.js";
+import { count, duration } from "../format.js";
 import { alone, picture } from "../graph/picture.js";
 import { choice, code, empty, legend, SINCE, from, split } from "../parts.js";
 import { change, current, href } from "../route.js";
@@ -65,7 +65,7 @@ export function open(page) {
       single,
       answer.nodes.length === 0 && empty("Nothing flows yet", "As soon as spans come, this is a graph of what triggers what.", "whence run --dashboard app.py"),
       others.length > 0 && !asTable && [h("h2", { class: "between" }, "On their own"), alone(others)],
-      answer.left_out.nodes > 0 && h("p", { class: "muted between" }, `${plural(answer.left_out.nodes, "box").replace("boxs", "boxes")} and ${plural(answer.left_out.edges, "line")} more, less frequent`),
+      answer.left_out.nodes > 0 && h("p", { class: "muted between" }, `${count(answer.left_out.nodes)} less frequent left out`),
     );
   }
 

@@ -1,6 +1,6 @@
 // What is open in a process at this moment, as its own socket tells it.
 
-import { h } from "../element.js";
+import { fill, h } from "../element.js";
 import { count, duration, plural } from "../format.js";
 import { code, split } from "../parts.js";
 import { Table } from "../table.js";
@@ -33,23 +33,47 @@ export class LiveTable {
       ],
     });
     this.absent = h("p", { class: "card absent muted" });
-    this.element = h("section", { class: "live" }, h("div", { class: "head" }, h("h2", {}, "Open now"), this.said, h("div", { class: "end" }, this.filter)), this.absent, this.table.element);
-    this.keys = {};
+    this.reasons = h("div");
+    this.asking = h("button", { "aria-expanded": "false", on: { click: () => this.#askWhy() } }, "What keeps it alive?");
+    this.element = h("section", { class: "live" }, h("div", { class: "head" }, h("h2", {}, "Open now"), this.said, h("div", { class: "end" }, this.filter, this.asking)), this.reasons, this.absent, this.table.element);
+    this.keys = { w: ["what keeps the process alive", () => this.#askWhy()] };
   }
 
   async refresh(process) {
+    if (process.id !== this.process?.id) this.#forgetWhy();
+    this.process = process;
     try {
       const answer = await this.page.ask("live", { process: process.id });
       this.absent.hidden = answer.available;
       this.absent.textContent = answer.available ? "" : `Nobody to ask: ${answer.reason}`;
       this.table.element.hidden = !answer.available;
       this.filter.hidden = !answer.available;
+      this.asking.hidden = !answer.available;
       this.resources = answer.available ? answer.resources : [];
       this.left = answer.left_out ?? 0;
       this.#draw();
     } catch (error) {
       this.page.fail(error);
     }
+  }
+
+  async #askWhy() {
+    if (this.asking.getAttribute("aria-expanded") === "true" || !this.process) {
+      this.#forgetWhy();
+      return;
+    }
+    try {
+      const answer = await this.page.ask("why", { process: this.process.id });
+      this.asking.setAttribute("aria-expanded", "true");
+      fill(this.reasons, h("pre", { class: "card why", tabindex: 0, "aria-label": "What keeps it alive" }, answer.available ? answer.text.trimEnd() : answer.reason));
+    } catch (error) {
+      this.page.fail(error);
+    }
+  }
+
+  #forgetWhy() {
+    this.asking.setAttribute("aria-expanded", "false");
+    this.reasons.replaceChildren();
   }
 
   #draw() {

@@ -135,7 +135,7 @@ function row(trace, longest, service) {
       { class: "row card", href: href("trace", { id: trace.trace_id, service }), "data-key": trace.trace_id },
       h("span", { class: "name" }, h("b", {}, trace.name || "unnamed"), " ", h("span", { class: "muted" }, [trace.service, ...others].join(" · "))),
       h("span", { class: "marks" },
-        trace.errors > 0 && h("span", { class: "tag error" }, `${count(trace.errors)} failed`),
+        trace.errors > 0 && h("span", { class: "tag error" }, trace.failed ? "failed" : `${count(trace.errors)} failed below`),
         trace.blocked > 0 && h("span", { class: "tag block" }, `blocked ${duration(trace.blocked)}`),
         trace.delayed > 0 && h("span", { class: "tag block" }, `delayed ${duration(trace.delayed)}`)),
       h("span", { class: "spans muted number" }, plural(trace.spans, "span")),
