@@ -5,11 +5,14 @@ The rules:
 - None is a thread of `threading`'s, nor one of `_thread._count()`: what the program counts and
   lists stays as it was.
 - Each is muted: what it does, and the threads that it starts do, is told to no hook.
+- None takes a signal: it would be handled, or end the process, where the program has blocked it in
+  all threads that it knows of, to wait for it.
 - None is there while the process forks: the fork would be unsafe, and Python warn of it.
 
 Start-up path of every attached process: imports nothing heavy.
 """
 
+import _signal  # type: ignore[import-not-found]  # `signal` itself, a program may not have imported
 import _thread
 import os
 import sys
@@ -28,6 +31,11 @@ REFUSED = "refused"
 
 _LAST_MOMENT = 0.05
 """Seconds that a fork waits for a thread that has ended to be gone."""
+
+
+_own_faults = {
+    getattr(_signal, name, None) for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
+}
 
 
 class Signal:
@@ -54,15 +62,31 @@ class Signal:
 class Background:
     """Runs a function in a thread of ours, one at a time, again whenever it is started again."""
 
-    __slots__ = ("_body", "_native_id", "_running", "_starting", "_then", "_thread_id")
+    __slots__ = (
+        "_body",
+        "_native_id",
+        "_running",
+        "_starting",
+        "_takes_signals",
+        "_then",
+        "_thread_id",
+    )
 
     def __init__(
-        self, body: "Callable[[], None]", then: "Callable[[], None]" = lambda: None
+        self,
+        body: "Callable[[], None]",
+        then: "Callable[[], None]" = lambda: None,
+        *,
+        takes_signals: bool = False,
     ) -> None:
         """`body` returns when it is told to, in a way of its own.  `then` is what the thread calls
-        last, when it may be started again already.  Neither ever raises."""
+        last, when it may be started again already.  Neither ever raises.
+
+        `takes_signals` if `body` calls what is the program's: the processes that this starts are
+        to take them too."""
         self._body = body
         self._then = then
+        self._takes_signals = takes_signals
         self._starting = allocate_lock()
         self._running = allocate_lock()
         """Held while the thread runs."""
@@ -115,6 +139,8 @@ class Background:
         self._thread_id, self._native_id = get_ident(), get_native_id()
         _uncounted.add(self._thread_id)
         local.state.muted = True
+        if not self._takes_signals:
+            _take_no_signal()
         try:
             self._body()
         finally:
@@ -147,6 +173,13 @@ def _stay_uncounted() -> None:
         _thread._count = _count
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_uncounted.clear)
+
+
+def _take_no_signal() -> None:
+    """But for those that say what went wrong in this very thread."""
+    block = getattr(_signal, "pthread_sigmask", None)
+    if block is not None:
+        block(_signal.SIG_BLOCK, _signal.valid_signals() - _own_faults)
 
 
 def stay_unlisted() -> None:

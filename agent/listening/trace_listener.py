@@ -108,7 +108,7 @@ class TraceListener:
         self._queue: deque[tuple[Sequence[SpanLifetime], bool]] = deque()
         # One thread writes each.
         self._put = self._given = 0
-        self._background = Background(self._call_back)
+        self._background = Background(self._call_back, takes_signals=True)
 
     def _call_back(self) -> None:
         while self._queue and not self._stopped:

@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,26 @@ def test_it_is_none_of_those_that_python_counts(body: Body) -> None:
     body.ends.set()
     own.join()
     assert thread.wait(20)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signals for a thread")
+@pytest.mark.parametrize("takes_signals", [False, True])
+def test_signals_are_left_to_the_programs_threads(takes_signals: bool) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    blocked: set[int] = set()
+
+    def look() -> None:
+        blocked.update(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    thread = Background(look, takes_signals=takes_signals)
+    thread.start()
+    assert thread.wait(20)
+    if takes_signals:
+        assert blocked == before
+    else:
+        assert {signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGPROF} <= blocked
+        assert signal.SIGSEGV not in blocked, "or faulthandler would have nothing to say"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_it_is_started_once_at_a_time_and_again(body: Body) -> None:

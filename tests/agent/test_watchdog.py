@@ -376,3 +376,28 @@ def test_what_a_callback_left_behind_by_an_exception_is_not_held_for_ever(
     run(main())
     assert local.state.entered == 0
     assert blocks.worst is not None
+
+
+WAITING_FOR_A_SIGNAL = """
+import asyncio, os, signal
+import whence
+
+whence.attach(export=("none",))
+
+async def main():
+    # The watchdog is there.
+    await asyncio.sleep(0.05)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    os.kill(os.getpid(), signal.SIGUSR1)
+    await asyncio.sleep(0.05)
+    print(signal.sigwait({signal.SIGUSR1}).name)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals for a thread")
+def test_a_signal_that_the_program_waits_for_does_not_end_it(launch: Launcher) -> None:
+    launch.write("app.py", WAITING_FOR_A_SIGNAL)
+    finished = launch(launch.python, "app.py")
+    assert (finished.code, finished.out) == (0, "SIGUSR1\n"), finished.err
