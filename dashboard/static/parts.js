@@ -13,10 +13,10 @@ export function split({ run, ready, wait }) {
   return h("div", { class: "split", role: "img", "aria-label": said, title: said }, parts({ run, ready, wait }));
 }
 
-/** The shares alone. */
-export function parts(times) {
+/** The shares alone, in an order of SPLIT's parts. */
+export function parts(times, order = SPLIT) {
   const total = SPLIT.reduce((sum, part) => sum + times[part], 0);
-  return SPLIT.filter((part) => times[part] > 0).map((part) => h("i", { class: part, style: { width: `${(times[part] / total) * 100}%` } }));
+  return order.filter((part) => times[part] > 0).map((part) => h("i", { class: part, style: { width: `${(times[part] / total) * 100}%` } }));
 }
 
 /** What the colours are. */

@@ -7,7 +7,49 @@ const BESIDE = 14;
 /** Places for nodes [{id}] and edges [{from, to}], with boxes of `width` and `height`.
  *  Gives {places: Map(id -> {x, y}), routes: Map(edge -> [{x, y}...] from the box's right side to
  *  the other's left side), back: Set(edge), width, height}. An edge to itself has no route. */
-export function arrange(nodes, edges, { width, height, between, gap }) {
+export function arrange(nodes, edges, size) {
+  const whole = { places: new Map(), routes: new Map(), back: new Set(), width: 0, height: 0 };
+  for (const island of islands(nodes, edges)) {
+    const part = arrangeIsland(island.nodes, island.edges, size);
+    const down = whole.height === 0 ? 0 : whole.height + 2 * size.gap;
+    for (const [id, { x, y }] of part.places) whole.places.set(id, { x, y: y + down });
+    for (const [edge, points] of part.routes) whole.routes.set(edge, points.map(({ x, y }) => ({ x, y: y + down })));
+    for (const edge of part.back) whole.back.add(edge);
+    whole.width = Math.max(whole.width, part.width);
+    whole.height = down + part.height;
+  }
+  return whole;
+}
+
+/** Parts that no edge joins, the largest first; each is arranged by itself. */
+function islands(nodes, edges) {
+  const near = new Map(nodes.map((node) => [node.id, []]));
+  for (const edge of edges) {
+    near.get(edge.from).push(edge.to);
+    near.get(edge.to).push(edge.from);
+  }
+  const island = new Map();
+  const found = [];
+  for (const node of nodes) {
+    if (island.has(node.id)) continue;
+    const waiting = [node.id];
+    island.set(node.id, found.length);
+    while (waiting.length > 0) {
+      for (const id of near.get(waiting.pop())) {
+        if (!island.has(id)) {
+          island.set(id, found.length);
+          waiting.push(id);
+        }
+      }
+    }
+    found.push({ nodes: [], edges: [] });
+  }
+  for (const node of nodes) found[island.get(node.id)].nodes.push(node);
+  for (const edge of edges) found[island.get(edge.from)].edges.push(edge);
+  return found.sort((a, b) => b.nodes.length - a.nodes.length);
+}
+
+function arrangeIsland(nodes, edges, { width, height, between, gap }) {
   const proper = edges.filter((edge) => edge.from !== edge.to);
   const back = againstTheFlow(nodes, proper);
   const forward = proper.map((edge) => (back.has(edge) ? { from: edge.to, to: edge.from, edge } : { from: edge.from, to: edge.to, edge }));

@@ -7,8 +7,10 @@ import { arrange } from "./layers.js";
 const BOX = { width: 196, height: 60, between: 120, gap: 18 };
 const EDGE = 24; // px round the picture
 const SMALLEST = 0.7; // of its size, before it is scrolled
-const LETTERS = 26;
-const SMALL_LETTERS = 30;
+const INSIDE = 12; // px between a box and its text
+const NAME_FONT = "600 13px system-ui, sans-serif";
+const SITE_FONT = "11px ui-monospace, 'DejaVu Sans Mono', monospace";
+const ruler = document.createElement("canvas").getContext("2d");
 
 /** The picture of `nodes` and `edges`; `choose(id)` is called for a box that is pressed. */
 export function picture({ nodes, edges, chosen, choose }) {
@@ -75,8 +77,8 @@ function box(node, at, edges, { chosen, faint, choose }) {
     },
     svg("title", {}, [node.name, node.file && `${node.file}:${node.line}`, node.service].filter(Boolean).join("\n")),
     svg("rect", { class: "face", width: BOX.width, height: BOX.height, rx: 7 }),
-    svg("text", { class: "name", x: 12, y: 21 }, cut(node.name, LETTERS)),
-    svg("text", { class: "site", x: 12, y: 37 }, cut(place(node.file ? node : null) || node.service, SMALL_LETTERS)),
+    svg("text", { class: "name", x: 12, y: 21 }, cut(node.name, NAME_FONT)),
+    svg("text", { class: "site", x: 12, y: 37 }, cut(place(node.file ? node : null) || node.service, SITE_FONT)),
     svg("text", { class: "times", x: BOX.width - 10, y: 52, "text-anchor": "end" }, `${again ? "↻ " : ""}× ${count(node.number)}`),
     svg("text", { class: "times", x: 12, y: 52 }, duration(node.duration)),
     known && shares(node),
@@ -94,8 +96,14 @@ function shares(node) {
   }));
 }
 
-function cut(text, letters) {
-  return text.length > letters ? `${text.slice(0, letters - 1)}…` : text;
+/** As much of a text as there is room for. */
+function cut(text, font) {
+  ruler.font = font;
+  const fits = (part) => ruler.measureText(part).width <= BOX.width - 2 * INSIDE;
+  if (fits(text)) return text;
+  let letters = text.length - 1;
+  while (letters > 1 && !fits(`${text.slice(0, letters)}…`)) letters -= 1;
+  return `${text.slice(0, letters)}…`;
 }
 
 /** Boxes that nothing triggers, and that trigger nothing. */

@@ -11,9 +11,10 @@ const SINCE = [["5", "5 min"], ["", "15 min"], ["60", "1 h"], ["360", "6 h"]];
 const USUAL = 15; // minutes
 const AT_MOST = 7; // lines in a chart
 const LIVE_EVERY = 2000; // ms
+const LEAST_WIDE = 60; // seconds
 
 const STATISTICS = { p50: "series-1", p90: "series-2", p99: "series-3", max: "series-4" };
-const TYPES = { Task: "series-1", Future: "series-2", TimerHandle: "series-3", Handle: "series-5", Request: "series-6", Connection: "series-7" };
+const TYPES = { Task: "series-1", Future: "series-2", TimerHandle: "series-3", Handle: "series-5", Request: "series-6", Transport: "series-7", Server: "series-8" };
 const FREE = ["series-1", "series-2", "series-6", "series-7", "series-5", "series-8", "series-3", "series-4"];
 
 const perSecond = (value) => `${count(value)}/s`;
@@ -50,8 +51,9 @@ export function open(page) {
     try {
       const { processes } = await page.ask("processes", { service: page.service() });
       const { parameters } = current();
-      const wanted = Number(parameters.process);
-      // What has no agent has no metrics of ours; another process of the service may have.
+      // The one that was shown stays, though others were heard of later. What has no agent has no
+      // metrics of ours; another process of the service may have.
+      const wanted = Number(parameters.process ?? chosen?.id);
       chosen = processes.find((one) => one.id === wanted) ?? processes.find((one) => one.whence) ?? processes[0] ?? null;
       draw(processes, parameters.since ?? "");
       if (!chosen) return;
@@ -70,7 +72,7 @@ export function open(page) {
     fill(
       head,
       h("h1", {}, chosen ? chosen.service : "Now"),
-      chosen && h("span", { class: "muted" }, [chosen.runtime, chosen.host, `heard of ${ago(chosen.last)}`].filter(Boolean).join(" · ")),
+      chosen && h("span", { class: "muted" }, [chosen.runtime, chosen.host, `seen ${ago(chosen.last)}`].filter(Boolean).join(" · ")),
       h("div", { class: "end" }, processes.length > 1 && list, choice("Since", SINCE, since, (value) => change({ since: value }, { step: true }))),
     );
     fill(nothing, !chosen && empty("Nothing has been received yet", "Start a program with the agent, or send OTLP from any other to this dashboard. Metrics come every 15 seconds.", "whence run --dashboard app.py"));
@@ -78,12 +80,14 @@ export function open(page) {
   }
 
   function show({ charts: answers, from, to }) {
+    // A process that is young fills the chart.
+    const begin = Math.max(from, Math.min(chosen.first, to - LEAST_WIDE));
     let any = false;
     for (const [key, , , series] of CHARTS) {
       const answer = answers[key];
       const lines = answer ? series(answer) : [];
       any ||= lines.length > 0;
-      charts.get(key).set(answer?.times ?? [], lines, { from, to });
+      charts.get(key).set(answer?.times ?? [], lines, { from: begin, to });
     }
     fill(tiles, tilesOf(answers));
     fill(nothing, !any && empty("No metrics of this process", chosen.whence ? "They come every 15 seconds, and from processes that have run a loop for a second." : "It runs without the agent. Its traces are in the view Traces; with the agent there is much more:", chosen.whence ? null : "whence run --dashboard app.py"));

@@ -9,6 +9,9 @@ import { parts } from "../parts.js";
 
 export const LINE = 28; // px, as in waterfall.css
 const SPARE = 12; // lines above and below what is in sight
+// What happens once only is drawn as it happened: it waits, is due, runs. Of others, tasks above
+// all, only the shares are known.
+const MOMENTS = { TimerHandle: ["wait", "ready", "run"], ExecutorJob: ["ready", "run", "wait"], GetAddrInfo: ["ready", "run", "wait"] };
 const MOST_INDENT = 16; // levels
 
 export class Rows {
@@ -99,7 +102,7 @@ export class Rows {
     if (right < 0 || left > 100) return h("span", { class: "outside muted" }, left > 100 ? "→" : "←");
     const inner = { left: `${left}%`, width: `${Math.max(0.08, right - left)}%` };
     const known = span.run !== null && span.run !== undefined && span.run + span.ready + span.wait > 0;
-    const bar = h("span", { class: `time ${span.status === "error" ? "failed" : ""} ${span.open ? "going" : ""}`, style: inner }, known ? parts(span) : h("i", { class: "unsplit", style: { width: "100%" } }));
+    const bar = h("span", { class: `time ${span.status === "error" ? "failed" : ""} ${span.open ? "going" : ""}`, style: inner }, known ? parts(span, MOMENTS[span.type]) : h("i", { class: "unsplit", style: { width: "100%" } }));
     const marks = span.events.filter((event) => event.name === "whence.blocked").map((event) => {
       const time = Number(event.attributes["whence.blocked.time"] ?? 0);
       return h("i", { class: "held", style: { left: `${this.#x(event.time)}%`, width: `${Math.max(0.15, this.#x(event.time + time) - this.#x(event.time))}%` } });
