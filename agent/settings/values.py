@@ -93,11 +93,15 @@ def split_glob(glob: str) -> tuple[str, str]:
 
 
 def read_url(text: str) -> str:
-    """An http or https URL with a host."""
+    """An http or https URL with a host, and with a port that there is."""
     scheme, _, rest = text.strip().partition("://")
     host = rest.partition("/")[0]
     if scheme.lower() not in ("http", "https") or not host or host.startswith(":"):
         raise Unreadable("a URL such as http://localhost:4318", text)
+    # Before the host may be a user's name; brackets are round an address of IPv6.
+    port = host.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+    if port and not (port.isdecimal() and 0 < int(port) < 65_536):
+        raise Unreadable("a URL such as http://localhost:4318, its port from 1 to 65535", text)
     return text.strip()
 
 

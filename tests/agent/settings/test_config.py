@@ -129,6 +129,8 @@ WRONG = [
     ("endpoint", "localhost:4318", "expected a URL such as http://localhost:4318, not"),
     ("endpoint", "http://", "expected a URL such as"),
     ("endpoint", "http://:4318", "expected a URL such as"),
+    ("endpoint", "http://localhost:99999", "its port from 1 to 65535, not"),
+    ("endpoint", "http://[::1]:port/v1", "its port from 1 to 65535, not"),
     ("protocol", "http/json", "expected one of http/protobuf, grpc, not 'http/json'"),
     (
         "export",
