@@ -28,6 +28,8 @@ to answer."""
 
 _UTILS = "uvicorn.protocols.utils"
 
+_GUNICORNS_MAIN = "UvicornWorker._serve"
+
 
 def install(patches: Patches) -> None:
     """See each request being served, whatever parses it."""
@@ -50,9 +52,10 @@ def _see_server(patches: Patches) -> None:
 
 
 async def _serve(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
-    """As `uvicorn` and `uvicorn.run` have it, the server is the main task.  It is no trace: it
-    lives as long as the process, and looks ten times a second whether to end."""
-    hide_own_task(local.state.current, wrapped.__qualname__)
+    """As `uvicorn`, `uvicorn.run` and its worker of gunicorn have it, the server is the main task.
+    It is no trace: it lives as long as the process, and looks ten times a second whether to end."""
+    for main in (wrapped.__qualname__, _GUNICORNS_MAIN):
+        hide_own_task(local.state.current, main)
     return await wrapped(*args, **kwargs)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import Any
 
@@ -32,31 +33,44 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def served(in_a_task_of_its_own: bool) -> list[SpanLifetime]:
-    """What a server that is the main task would send, or one that the main task awaits."""
+class UvicornWorker:
+    """What uvicorn's worker of gunicorn runs."""
 
-    async def main(server: Server, listener: socket.socket) -> None:
+    async def _serve(self, server: Server, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
 
+
+async def main(server: Server, listener: socket.socket) -> None:
+    await server.serve(sockets=[listener])
+
+
+Main = Callable[[Server, socket.socket], Coroutine[Any, Any, None]]
+
+
+def served(main: Main) -> list[SpanLifetime]:
+    """What a program with this main task would send."""
     with recorded(), socket.create_server(("127.0.0.1", 0)) as listener:
         before, recorder.min_duration = recorder.min_duration, 0
         server = Server(uvicorn.Config(responding(), log_config=None, loop="asyncio"))
-        if in_a_task_of_its_own:
-            asyncio.run(server.serve(sockets=[listener]))
-        else:
-            asyncio.run(main(server, listener))
+        asyncio.run(main(server, listener))
         recorder.min_duration = before
         return [span for span in ring.drain(10_000) if isinstance(span, SpanLifetime)]
 
 
-def test_the_servers_own_task_and_its_ticks_are_no_spans() -> None:
-    names = {span.name for span in served(in_a_task_of_its_own=True)}
+@pytest.mark.parametrize(
+    "main",
+    [lambda server, listener: server.serve(sockets=[listener]), UvicornWorker()._serve],
+    ids=["uvicorn", "gunicorn"],
+)
+def test_the_servers_own_task_and_its_ticks_are_no_spans(main: Main) -> None:
+    names = {span.name for span in served(main)}
     assert {"GET", "LifespanOn.main", "Server.be_visited"} <= names
-    assert names & {"Server.serve", "_set_result_unless_cancelled"} == set()
+    own = {"Server.serve", "UvicornWorker._serve", "_set_result_unless_cancelled"}
+    assert names & own == set()
 
 
 def test_a_task_of_the_program_that_awaits_the_server_is_a_span() -> None:
-    names = {str(span.name).rpartition(".")[2] for span in served(in_a_task_of_its_own=False)}
+    names = {str(span.name).rpartition(".")[2] for span in served(main)}
     assert {"GET", "main"} <= names
 
 
