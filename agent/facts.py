@@ -16,12 +16,15 @@ from .sending import pipeline
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .engine import Cause
+    from .sending.destinations import Destination
     from .settings.config import Settings
 
 MAX_HOPS = 4
 """Causes named in a chain of what stayed open."""
 MAX_OPEN = 100_000
 """Chains that are worked out; beyond that the block would make the end of the process late."""
+
+_INSTALLED = f"{os.sep}site-packages{os.sep}"
 
 _SEARCH = "/#/traces?service="
 # Jaeger refuses a search without a time.
@@ -38,9 +41,18 @@ def end_facts(settings: "Settings") -> EndFacts:
         worst_block=_worst_block(),
         dropped=counts.dropped,
         over_rate=counts.over_rate,
-        problems=[d.problem.partition(";")[0] for d in pipeline.destinations() if d.problem],
+        over_spans=counts.counted,
+        unsampled=counts.unsampled,
+        problems=[problem for d in pipeline.destinations() if (problem := _problem(d))],
         where=_where(settings),
     )
+
+
+def _problem(destination: "Destination") -> str:
+    """Why it has not got everything; empty if nobody knows of a reason."""
+    if destination.problem:
+        return destination.problem.partition(";")[0]
+    return f"{destination.label} did not answer in time" if destination.pending else ""
 
 
 def _still_open(created: int, destroyed: int) -> int:
@@ -80,7 +92,10 @@ def _worst_block() -> Block | None:
 
 
 def _place(where: Site) -> str:
-    """The file as the user would type it here."""
+    """The file as the user would type it here; of an installed library, from its package on."""
+    _, installed, module = where.file.rpartition(_INSTALLED)
+    if installed:
+        return f"{module}:{where.line}"
     try:
         here = os.path.join(os.getcwd(), "")
     except OSError:

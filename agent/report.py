@@ -61,7 +61,8 @@ class EndFacts:
     """What the end block says.
 
     `open` holds one chain for each resource still open: itself, then its causes, the nearest first,
-    each as text (`TimerHandle app.py:88`).  `where` are places to look: a word and a text.
+    each as text (`TimerHandle app.py:88`).  `dropped`, `over_rate`, `over_spans` (of one trace) and
+    `unsampled` are spans that were not exported.  `where` are places to look: a word and a text.
     """
 
     __slots__ = (
@@ -70,7 +71,9 @@ class EndFacts:
         "never_settled",
         "open",
         "over_rate",
+        "over_spans",
         "problems",
+        "unsampled",
         "where",
         "worst_block",
     )
@@ -84,6 +87,8 @@ class EndFacts:
         worst_block: Block | None = None,
         dropped: int = 0,
         over_rate: int = 0,
+        over_spans: int = 0,
+        unsampled: int = 0,
         problems: "Sequence[str]" = (),
         where: "Sequence[tuple[str, str]]" = (),
     ) -> None:
@@ -93,6 +98,8 @@ class EndFacts:
         self.worst_block = worst_block
         self.dropped = dropped
         self.over_rate = over_rate
+        self.over_spans = over_spans
+        self.unsampled = unsampled
         self.problems = problems
         self.where = where
 
@@ -126,6 +133,10 @@ def end_block(facts: EndFacts) -> str:
         summary.append(f"{_count(facts.dropped, 'span')} dropped")
     if facts.over_rate:
         summary.append(f"{_count(facts.over_rate, 'span')} over --max-rate")
+    if facts.over_spans:
+        summary.append(f"{_count(facts.over_spans, 'span')} over --max-spans")
+    if facts.unsampled:
+        summary.append(f"{_count(facts.unsampled, 'span')} not sampled")
     rows = [("open", line) for line in _open_lines(facts.open)]
     rows += [("failed", problem) for problem in facts.problems]
     rows += facts.where

@@ -1,5 +1,6 @@
 """What there is to say at the end, gathered in real programs."""
 
+import socket
 import textwrap
 from typing import Any
 
@@ -23,6 +24,8 @@ print(json.dumps({
     "never_settled": told.never_settled,
     "block": block and [block.seconds, block.site, block.name],
     "dropped": told.dropped,
+    "over_spans": told.over_spans,
+    "unsampled": told.unsampled,
     "problems": told.problems,
     "where": told.where,
 }))
@@ -49,6 +52,8 @@ def test_a_program_that_did_nothing_has_nothing_to_tell(facts_of: Any) -> None:
         "never_settled": 0,
         "block": None,
         "dropped": 0,
+        "over_spans": 0,
+        "unsampled": 0,
         "problems": [],
         "where": [],
     }
@@ -167,6 +172,57 @@ def test_what_did_not_arrive_is_counted_and_explained(facts_of: Any) -> None:
     assert told["dropped"] == 2
     assert told["problems"] == [f"no OTLP receiver at {url} (connection refused)"]
     assert told["where"] == []
+
+
+def test_a_receiver_that_keeps_silent_to_the_end_is_named(facts_of: Any) -> None:
+    """What it was being sent then has no other outcome."""
+    program = """
+        import asyncio
+        from whence.sending import pipeline
+
+        async def main():
+            await asyncio.create_task(asyncio.sleep(0.002))
+            while not any(each.pending for each in pipeline.destinations()):
+                await asyncio.sleep(0.01)
+
+        asyncio.run(main())
+        """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        told = facts_of(program, export="otlp", endpoint=url)
+    assert told["dropped"] >= 2
+    assert told["problems"] == [f"the OTLP receiver at {url} did not answer in time"]
+
+
+def test_what_was_left_out_is_counted(facts_of: Any, http_receiver: HttpReceiver) -> None:
+    told = facts_of(WORK, export="otlp", endpoint=http_receiver.url, max_spans=1)
+    assert (told["over_spans"], told["unsampled"]) == (1, 0)
+    told = facts_of(WORK, export="otlp", endpoint=http_receiver.url, sample=0)
+    assert (told["over_spans"], told["unsampled"]) == (0, 2)
+
+
+def test_a_place_in_a_library_is_told_from_its_package_on(facts_of: Any, launch: Launcher) -> None:
+    launch.write(
+        "venv/site-packages/lib/work.py",
+        "import asyncio\nasync def poll():\n    await asyncio.sleep(3600)\n"
+        "def begin():\n    return asyncio.create_task(poll())\n",
+    )
+    told = facts_of(
+        """
+        import asyncio, sys
+        sys.path.insert(0, "venv/site-packages")
+        from lib.work import begin
+
+        async def main():
+            global polling
+            polling = begin()
+            await asyncio.sleep(0.001)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        """
+    )
+    assert ["task poll lib/work.py:5", "task main app.py:13"] in told["open"]
 
 
 def test_where_to_look_is_said_of_what_arrived(

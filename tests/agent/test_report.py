@@ -42,13 +42,15 @@ def test_the_end_block_says_what_stayed_open_what_blocked_and_where_to_look() ->
         worst_block=Block(0.2119, "app.py:41", "checkout"),
         dropped=3,
         over_rate=1200,
+        over_spans=40,
+        unsampled=1,
         problems=["no OTLP receiver at http://localhost:4318"],
         where=[("traces", "http://localhost:16686/search?service=shop")],
     )
     assert end_block(facts).splitlines() == [
         "whence: 12 481 resources, 3 still open, 1 future never settled,"
         " worst block 212 ms app.py:41 (checkout), 3 spans dropped,"
-        " 1 200 spans over --max-rate",
+        " 1 200 spans over --max-rate, 40 spans over --max-spans, 1 span not sampled",
         "        open    TimerHandle app.py:88 <- Task poll app.py:31 <- main  (2 times)",
         "        open    Server app.py:12 <- main",
         "        failed  no OTLP receiver at http://localhost:4318",
