@@ -70,7 +70,8 @@ class ActiveResource(NamedTuple):
     site: Site | None = None
     """Where the program created it."""
     at: Site | None = None
-    """Where it is now: the innermost line of the program's own on `stack`."""
+    """Where it is now: the innermost line of the program's own on `stack`; of a callback that does
+    not execute, the function that it will call."""
     stack: tuple[Site, ...] = ()
     """Where it is suspended, or executing: every frame, the innermost last, as Python prints it."""
     waits_for: str | None = None

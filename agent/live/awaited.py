@@ -44,7 +44,7 @@ class Awaiting:
 
     def look_at_handle(self, handle: Any, handle_id: int) -> None:
         """Find the futures that a callback or timer of the loop will settle."""
-        callback, args = _scheduled(handle)
+        callback, args = scheduled(handle)
         for settled in _settled_by(callback, args):
             self._add_settler(settled, handle_id)
 
@@ -95,7 +95,7 @@ def awaiting(found: Found) -> Awaiting:
     return edges
 
 
-def _scheduled(handle: Any) -> tuple[Any, Any]:
+def scheduled(handle: Any) -> tuple[Any, Any]:
     """What a loop was given to call: of asyncio's handle, or of what stands in one of uvloop's."""
     for inner in (handle, *get_referents(handle)):
         callback = getattr(inner, "_callback", None) or getattr(inner, "callback", None)

@@ -41,8 +41,10 @@ class Found:
         self.loops: list[Any] = []
         self.handles: list[tuple[Any, Lifetime]] = []
         self.jobs: list[tuple[Any, Lifetime]] = []
-        if "asyncio" in sys.modules:
-            self.loops = _loops_that_run()
+        # The program may be in the middle of importing it.
+        loop_class = getattr(sys.modules.get("asyncio"), "AbstractEventLoop", None)
+        if loop_class is not None:
+            self.loops = _loops_that_run(loop_class)
             self.tasks = _tasks(self.loops)
             known = {id(loop) for loop in self.loops}
             for task in self.tasks:
@@ -105,9 +107,8 @@ def _loop_of(task: Any) -> Any:
         return None
 
 
-def _loops_that_run() -> list[Any]:
+def _loops_that_run(loop_class: type) -> list[Any]:
     """The loops of which a thread is inside `run_forever`, or that a Runner runs."""
-    events: Any = sys.modules["asyncio"].AbstractEventLoop  # type: ignore[attr-defined]
     found: dict[int, Any] = {}
     for frame in list(sys._current_frames().values()):
         outer: FrameType | None = frame
@@ -115,7 +116,7 @@ def _loops_that_run() -> list[Any]:
             if outer.f_code.co_name in _RUN_A_LOOP and "asyncio" in outer.f_code.co_filename:
                 one = outer.f_locals.get("self")
                 one = getattr(one, "_loop", one)
-                if isinstance(one, events):
+                if isinstance(one, loop_class):
                     found[id(one)] = one
             outer = outer.f_back
         del frame, outer

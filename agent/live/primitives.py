@@ -5,7 +5,7 @@ task that holds one by `async with` keeps its `__aexit__` for later, on the stac
 """
 
 from gc import get_referents
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, MethodType
 from typing import Any, NamedTuple
 
 _MODULES = frozenset({"asyncio.locks", "asyncio.queues"})
@@ -39,18 +39,22 @@ class Primitives:
     def look(self, task_id: int, suspended: list[Any]) -> None:
         """See what a task waits for and what it holds; `suspended` is its chain of awaits."""
         waited_for = None
+        held: list[Any] = []
         for one in suspended:
-            for referent in get_referents(one):
-                if _is_primitive(referent):
-                    if _is_inside(one, referent):
-                        waited_for = referent
-                        self._known[id(referent)] = referent
-                else:
-                    held = _held_by(referent)
-                    if held is not None:
-                        self._known[id(held)] = held
-                        self._holders.setdefault(id(held), []).append(task_id)
+            inside = _method_of_primitive(one)
+            if inside is not None:
+                waited_for = waited_for or inside
+                if one.cr_code.co_name in _TAKES_OR_GIVES_UP:
+                    # `async with` notes what it will call at its end before it begins.
+                    _take_off(held, inside)
+            else:
+                for referent in get_referents(one):
+                    held += _held_by(referent)
+        for primitive in held:
+            self._known[id(primitive)] = primitive
+            self._holders.setdefault(id(primitive), []).append(task_id)
         if waited_for is not None:
+            self._known[id(waited_for)] = waited_for
             self._waiters.setdefault(id(waited_for), []).append(task_id)
 
     def found(self) -> list[Primitive]:
@@ -60,9 +64,7 @@ class Primitives:
                 type(self._known[key]).__name__,
                 _condition(self._known[key]),
                 tuple(waiters),
-                tuple(
-                    dict.fromkeys(one for one in self._holders.get(key, ()) if one not in waiters)
-                ),
+                tuple(dict.fromkeys(self._holders.get(key, ()))),
             )
             for key, waiters in self._waiters.items()
         ]
@@ -72,23 +74,39 @@ def _is_primitive(one: Any) -> bool:
     return any(owner.__module__ in _MODULES for owner in type(one).__mro__)
 
 
-def _is_inside(suspended: Any, primitive: Any) -> bool:
-    """Whether this coroutine is one of the primitive's own methods."""
+def _method_of_primitive(suspended: Any) -> Any:
+    """The primitive of whose own methods this coroutine is one."""
     code = getattr(suspended, "cr_code", None)
     if code is None:
-        return False
+        return None
     owner = code.co_qualname.rpartition(".")[0]
-    return any(
-        one.__name__ == owner and one.__module__ in _MODULES for one in type(primitive).__mro__
-    )
-
-
-def _held_by(referent: Any) -> Any:
-    if type(referent) in (MethodType, BuiltinMethodType, FunctionType):
-        owner = getattr(referent, "__self__", None)
-        if referent.__name__ == "__aexit__" and owner is not None and _is_primitive(owner):
-            return owner
+    for referent in get_referents(suspended):
+        for one in type(referent).__mro__:
+            if one.__name__ == owner and one.__module__ in _MODULES:
+                return referent
     return None
+
+
+_TAKES_OR_GIVES_UP = frozenset({"__aenter__", "wait"})
+"""Methods in which a task does not hold what it is, or has been, inside of `async with`."""
+
+
+def _take_off(held: list[Any], primitive: Any) -> None:
+    for one in (primitive, getattr(primitive, "_lock", None)):
+        for index in range(len(held) - 1, -1, -1):
+            if held[index] is one:
+                del held[index]
+                break
+
+
+def _held_by(referent: Any) -> list[Any]:
+    """A condition is held with its lock."""
+    if type(referent) in (MethodType, BuiltinMethodType):
+        owner = referent.__self__
+        if referent.__name__ == "__aexit__" and _is_primitive(owner):
+            lock = getattr(owner, "_lock", None)
+            return [owner] if lock is None else [owner, lock]
+    return []
 
 
 _CONDITIONS = (

@@ -8,6 +8,7 @@ is what the objects show: tasks, and what loops hold.
 import os
 import sys
 import time
+from types import CodeType
 from typing import Any, NamedTuple
 
 from ..engine import (
@@ -24,7 +25,7 @@ from ..engine.resource_types import FUTURE, TASK, TIMER_HANDLE, known_types
 from ..engine.stacks import Stack, look
 from ..naming import span_name
 from .active_resource import OPEN, PENDING, READY, RUNNING, WAITING, ActiveResource, Hop
-from .awaited import Awaiting, awaiting
+from .awaited import Awaiting, awaiting, scheduled
 from .finding import Found, lifetime_of
 from .loops import LoopNow, loops_now
 from .pace import Pace
@@ -106,7 +107,7 @@ class _Look:
         self.limit = limit
         self.found = found
         self.tasks: dict[int, Any] = {}
-        self.ready: set[int] = set()
+        self.handles: dict[int, Any] = {}
         alive = sys._current_frames().keys()
         self.executing = {
             state.current.async_id: thread_id
@@ -114,13 +115,13 @@ class _Look:
             if state.current.async_id > 1 and thread_id in alive
         }
         self.edges: Awaiting = awaiting(found)
-        self.stacks: dict[int, tuple[Stack, str | None]] = {}
         self.sites: dict[tuple[Any, int], Site | None] = {}
         self.chains: dict[int, tuple[Hop, ...]] = {}
 
     def snapshot(self, deep: bool) -> Snapshot:
         unrecorded = self._look_at_tasks()
-        for _, lifetime in self.found.handles:
+        for handle, lifetime in self.found.handles:
+            self.handles[lifetime.async_id] = handle
             if not lifetime.created and lifetime.open:
                 unrecorded.setdefault(lifetime.async_id, lifetime)
         recorded: list[Lifetime] = list(open_lifetimes.values())
@@ -199,7 +200,14 @@ class _Look:
         task = self.tasks.get(async_id)
         stack, thread = self._stack(lifetime, task)
         state = self._state(lifetime, task)
-        name = getattr(lifetime, "name", None)
+        name, calls = getattr(lifetime, "name", None), None
+        if async_id in self.handles:
+            # It imports asyncio, which who has handles has imported.
+            from ..engine.scheduled import callback_name
+
+            callback, _ = scheduled(self.handles[async_id])
+            name = name or callback_name(callback)
+            calls = _definition(callback)
         return ActiveResource(
             async_id,
             lifetime.type.name,
@@ -209,7 +217,7 @@ class _Look:
             task_name=None if task is None else _task_name(task),
             **self._times(lifetime, state),
             site=self._site(lifetime),
-            at=stack.site,
+            at=stack.site or calls,
             stack=sites_of(stack),
             waits_for=None if task is None else called_at(stack),
             awaits=tuple(self.edges.awaits.get(async_id, ())),
@@ -298,6 +306,15 @@ class _Look:
                 for one in cause.chain()
             )
         return known
+
+
+def _definition(callback: Any) -> Site | None:
+    """Where a function of Python is written."""
+    function = getattr(callback, "func", callback)
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if type(code) is not CodeType:
+        return None
+    return Site(code.co_filename, code.co_firstlineno, code.co_qualname)
 
 
 def _is_ready(task: Any) -> bool:

@@ -43,8 +43,9 @@ class ThreadNow(NamedTuple):
 def threads_now() -> list[ThreadNow]:
     """Every thread that `threading` knows; those of whence's own are none of them."""
     threading: Any = sys.modules.get("threading")
-    known = {} if threading is None else dict(threading._active)
-    main = None if threading is None else threading.main_thread().ident
+    # The program may be in the middle of importing it.
+    known = dict(getattr(threading, "_active", ()))
+    main = getattr(getattr(threading, "_main_thread", None), "ident", None)
     frames = sys._current_frames()
     now = clock()
     found = []

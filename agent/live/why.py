@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ..engine.sites import Site
+from ..engine.sites import PLUMBING, Site, whose
 from .active_resource import WAITING, ActiveResource, Hop, place
 from .primitives import Primitive
 from .snapshot import Snapshot
@@ -27,6 +27,7 @@ PROCESS = "process"
 MAIN = "main"
 CONNECTION = "connection"
 SERVER = "server"
+READER = "reader"
 PERIODIC = "periodic"
 TASK = "task"
 SLEEP = "sleep"
@@ -36,14 +37,15 @@ KINDS = {
     DEADLOCK: "tasks that wait for each other",
     STRANDED: "a future that nothing can settle: only who waits for it knows it",
     LOCKED: "a lock that is taken, by no task that is inside its `async with`",
-    HELD: "a lock that another task keeps",
     THREAD: "a thread that is no daemon",
     JOB: "a job that keeps a thread of a pool",
     PROCESS: "a subprocess that has not ended",
     MAIN: "what the main task waits for",
     CONNECTION: "a connection that is open",
     SERVER: "a server that listens",
+    READER: "a descriptor that a loop watches",
     PERIODIC: "a timer that arms itself again",
+    HELD: "a lock that another task keeps",
     TASK: "a task that waits",
     SLEEP: "a task that sleeps",
 }
@@ -53,7 +55,7 @@ _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 _LONG = 0.5
 """Seconds for which a callback may hold its loop without being found."""
 _LOCKS = ("Lock", "Semaphore", "BoundedSemaphore", "Condition")
-_IDLE_WORKER = "_worker"
+_WORKER = "_worker"
 """The function of a pool's thread."""
 
 
@@ -194,10 +196,8 @@ class _Case:
         done: set[int] = set()
         for one in self.snapshot.resources:
             if one.type == "Task" and one.async_id not in done:
-                circle = self._circle(one.async_id)
-                tasks = [
-                    self.by_id[i] for i in circle if i in self.by_id and self.by_id[i].type == "Task"
-                ]
+                circle = [self.by_id[i] for i in self._circle(one.async_id) if i in self.by_id]
+                tasks = [one for one in circle if one.type == "Task"]
                 if tasks:
                     done.update(i.async_id for i in tasks)
                     yield self._deadlock(tasks)
@@ -234,9 +234,8 @@ class _Case:
         for thread in self.snapshot.threads:
             if thread.held_for >= _LONG:
                 yield self._blocked(thread)
-            elif not thread.main and not thread.daemon and thread.ident not in jobs:
-                if all(site.function != _IDLE_WORKER for site in thread.stack):
-                    yield self._thread(thread)
+            elif not (thread.main or thread.daemon or thread.ident in jobs or _is_idle(thread)):
+                yield self._thread(thread)
 
     def _blocked(self, thread: ThreadNow) -> Finding:
         one = self.by_id.get(thread.async_id)
@@ -266,7 +265,7 @@ class _Case:
         if one.type == "Task":
             return self._task(one) if one.state == WAITING else None
         simple = _SIMPLE.get(one.type)
-        if simple is not None and one.state in simple[2]:
+        if simple is not None and one.state in simple[2] and not _is_of_the_loop(one):
             return self._about(simple[0], one, simple[1].format(one=one, pid=_pid(one)))
         if one.type == "TimerHandle" and any(hop.name == one.name for hop in one.trigger_chain[:1]):
             return self._about(PERIODIC, one, f"{one.name} arms itself again and again")
@@ -304,7 +303,7 @@ class _Case:
             text += f", for {_seconds(one.in_state)}"
         path = self._made(one)
         if one.at is not None:
-            path = (*path, _line("now", one.at))
+            path = (*path, _line("now" if one.stack else "calls", one.at))
         if lock is not None:
             path = (*path, *self._holders(lock))
         return Finding(kind, text, (one.async_id,), path, one.async_id in self.kept)
@@ -331,11 +330,24 @@ _SIMPLE = {
     "Server": (SERVER, "{one.name} is listening", _OPEN),
     "Transport": (CONNECTION, "a connection is open ({one.name})", _OPEN),
     "DatagramTransport": (CONNECTION, "{one.name} is open", _OPEN),
+    "Reader": (READER, "a {one.name} is on a loop", _OPEN),
+    "Writer": (READER, "a {one.name} is on a loop", _OPEN),
 }
 """Type -> the kind of a finding, its text, and the states in which it is one."""
 
 _IN_ITS_OWN_RIGHT = ("Server.", "Process.", "SubprocessStreamProtocol.")
 """What is awaited by these is a finding itself."""
+
+
+def _is_idle(thread: ThreadNow) -> bool:
+    """Of a pool, without a job: it ends when the program does."""
+    return any(site.function == _WORKER for site in thread.stack)
+
+
+def _is_of_the_loop(one: ActiveResource) -> bool:
+    """A reader of a server, a connection or the loop itself."""
+    is_watched = one.type in ("Reader", "Writer")
+    return is_watched and (one.at is None or whose(one.at.file) is PLUMBING)
 
 
 def _line(label: str, site: Site | None) -> Line:

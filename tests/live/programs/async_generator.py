@@ -1,0 +1,19 @@
+"""An async generator that never yields again."""
+
+import asyncio
+
+news = asyncio.Event()
+
+
+async def feed():
+    yield 1
+    await news.wait()  # culprit
+    yield 2
+
+
+async def main() -> None:
+    async for _ in feed():
+        pass
+
+
+asyncio.run(main())
