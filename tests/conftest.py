@@ -14,6 +14,7 @@ from launching import Launcher
 from lives import Lives, lives_on_a_clock_of_their_own
 
 if TYPE_CHECKING:  # gRPC takes its time to be imported, and most tests need no receiver
+    from asked import Asked
     from receivers import GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +50,15 @@ def launch(tmp_path: Path) -> Iterator[Launcher]:
     launcher = Launcher(tmp_path)
     yield launcher
     launcher.close()
+
+
+@pytest.fixture
+def asked(launch: Launcher) -> "Iterator[Asked]":
+    """Starts programs that can be asked, and asks them."""
+    from asked import asking
+
+    with asking(launch) as made:
+        yield made
 
 
 @pytest.fixture
