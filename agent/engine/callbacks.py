@@ -137,6 +137,18 @@ class Callback(_Bracket):
     __call__ = _run
 
 
+class Refused(Callback):
+    """What a Callback becomes that the loop has taken, and ours could not: the program was told
+    that it is not scheduled, so it does not run."""
+
+    __slots__ = ()
+
+    def _run(self) -> None:
+        pass
+
+    __call__ = _run
+
+
 class Step(_Bracket):
     """A step of a task, bracketed as the task."""
 

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from . import sites
-from .callbacks import Callback, Step
+from .callbacks import Callback, Refused, Step
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import create, end
 from .execution import local, new_async_id
@@ -74,29 +74,34 @@ def scheduling_soon(original: Method) -> Method:
         except BaseException as error:
             sites.leave_traceback(error)
             raise
-        if handle._source_traceback is not None:
-            leave_out_ours(handle._source_traceback, _getframe())
-        if recorder.on:
-            scheduled.lifetime = lifetime = begin(HANDLE, trigger, state, 1)
-        else:
-            scheduled.lifetime = lifetime = Lifetime()
-            lifetime.async_id = new_async_id()
-            lifetime.type = HANDLE
-            lifetime.trigger_async_id = trigger.async_id
-            lifetime.open = True
-            lifetime.created = 0
-        if listeners.init is not None:
-            state.depth += 1
-            try:
-                listeners.init(
-                    lifetime.async_id, lifetime.type.name, lifetime.trigger_async_id, scheduled
-                )
-            except BaseException as error:
-                hook_failed(error)
-            finally:
-                state.depth -= 1
-            if state.changed:
-                hooks_changed(state)
+        try:
+            if handle._source_traceback is not None:
+                leave_out_ours(handle._source_traceback, _getframe())
+            if recorder.on:
+                scheduled.lifetime = lifetime = begin(HANDLE, trigger, state, 1)
+            else:
+                scheduled.lifetime = lifetime = Lifetime()
+                lifetime.async_id = new_async_id()
+                lifetime.type = HANDLE
+                lifetime.trigger_async_id = trigger.async_id
+                lifetime.open = True
+                lifetime.created = 0
+            if listeners.init is not None:
+                state.depth += 1
+                try:
+                    listeners.init(
+                        lifetime.async_id, lifetime.type.name, lifetime.trigger_async_id, scheduled
+                    )
+                except BaseException as error:
+                    hook_failed(error)
+                finally:
+                    state.depth -= 1
+                if state.changed:
+                    hooks_changed(state)
+        except BaseException:
+            # There is no stack left, say.
+            scheduled.__class__ = Refused  # type: ignore[assignment]
+            raise
         return handle
 
     return call_soon
@@ -116,28 +121,32 @@ def scheduling_later(original: Method) -> Method:
         except BaseException as error:
             sites.leave_traceback(error)
             raise
-        if handle._source_traceback is not None:
-            leave_out_ours(handle._source_traceback, _getframe())
-        state = local.state
-        trigger = state.current
-        if recorder.on:
-            lifetime: Any = begin(TIMER_HANDLE, trigger, state, 1)
-            describe_timer(lifetime, trigger, callback)
-            try:
-                if delay > 0:
-                    lifetime.scheduled += int(delay * 1e9)
-            except (ArithmeticError, TypeError, ValueError):
-                lifetime.scheduled = maxsize  # `sleep(inf)` never becomes ready
-        else:
-            lifetime = Lifetime()
-            lifetime.async_id = new_async_id()
-            lifetime.type = TIMER_HANDLE
-            lifetime.trigger_async_id = trigger.async_id
-            lifetime.open = True
-            lifetime.created = 0
-        scheduled.lifetime = lifetime
-        if listeners.init is not None:
-            emit_init(state, listeners.init, lifetime, scheduled)
+        try:
+            if handle._source_traceback is not None:
+                leave_out_ours(handle._source_traceback, _getframe())
+            state = local.state
+            trigger = state.current
+            if recorder.on:
+                lifetime: Any = begin(TIMER_HANDLE, trigger, state, 1)
+                describe_timer(lifetime, trigger, callback)
+                try:
+                    if delay > 0:
+                        lifetime.scheduled += int(delay * 1e9)
+                except (ArithmeticError, TypeError, ValueError):
+                    lifetime.scheduled = maxsize  # `sleep(inf)` never becomes ready
+            else:
+                lifetime = Lifetime()
+                lifetime.async_id = new_async_id()
+                lifetime.type = TIMER_HANDLE
+                lifetime.trigger_async_id = trigger.async_id
+                lifetime.open = True
+                lifetime.created = 0
+            scheduled.lifetime = lifetime
+            if listeners.init is not None:
+                emit_init(state, listeners.init, lifetime, scheduled)
+        except BaseException:
+            scheduled.__class__ = Refused  # type: ignore[assignment]
+            raise
         return handle
 
     return call_later

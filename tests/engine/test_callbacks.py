@@ -4,6 +4,7 @@ import asyncio
 import copy
 import functools
 import inspect
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -262,3 +263,36 @@ def test_a_hook_that_fails_harms_neither_the_callback_nor_the_stack(
     assert sorted(got) == [1, 2]
     assert "no 4" in capsys.readouterr().err
     assert whence.execution_async_id() == 1
+
+
+@pytest.mark.usefixtures("recording")
+@pytest.mark.parametrize("method", ["call_soon", "call_later", "call_soon_threadsafe"])
+def test_what_there_is_no_stack_to_schedule_is_not_scheduled(method: str) -> None:
+    """Each call either raises or has its callback run, as without us."""
+    ran: list[None] = []
+    refused: list[RecursionError] = []
+    told: list[Any] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        given = (0.0,) if method == "call_later" else ()
+
+        def at_depth(number: int) -> None:
+            if number:
+                at_depth(number - 1)
+            else:
+                getattr(loop, method)(*given, ran.append, None)
+
+        for depth in range(sys.getrecursionlimit() - 150, sys.getrecursionlimit()):
+            try:
+                at_depth(depth)
+            except RecursionError as error:
+                refused.append(error)
+        await asyncio.sleep(0.01)
+
+    run(main())
+    assert told == []
+    assert ran, "some fit"
+    assert refused, "some do not"
+    assert len(ran) + len(refused) == 150
