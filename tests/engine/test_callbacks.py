@@ -291,7 +291,7 @@ def test_what_there_is_no_stack_to_schedule_is_not_scheduled(method: str) -> Non
                 refused.append(error)
         await asyncio.sleep(0.01)
 
-    run(main())
+    run(main)
     assert told == []
     assert ran, "some fit"
     assert refused, "some do not"
