@@ -65,9 +65,9 @@ class Standstill:
 
     def within(self, began: int, ended: int) -> int:
         """How many nanoseconds of this time it stood still."""
-        return sum(
-            max(0, min(ended, until) - max(began, since)) for since, until in list(self._times)
-        )
+        # Two threads may have seen the same one, at the same moment.
+        times = dict(self._times)
+        return sum(max(0, min(ended, until) - max(began, since)) for since, until in times.items())
 
     def _least(self, gap: int) -> float:
         if self._measure is process_time_ns:

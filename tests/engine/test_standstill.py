@@ -92,6 +92,24 @@ def test_a_process_that_was_idle_did_not_stand_still(rests: bool) -> None:
     assert process.stood() == 0
 
 
+def test_a_time_that_two_threads_see_at_once_counts_once() -> None:
+    process = Process()
+    other: list[int] = []
+
+    def measure() -> int:
+        if not other:
+            # The thread that measures loses Python's lock here.
+            other.append(process.now)
+            process.look()
+        return process.activity
+
+    process.standstill._measure = measure
+    process.pass_by(60)
+    process.look()
+    assert other == [process.now]
+    assert process.stood() == 60
+
+
 def test_who_never_began_to_look_sees_nothing() -> None:
     standstill = Standstill()
     standstill.look(SECOND)
