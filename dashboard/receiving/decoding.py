@@ -107,6 +107,9 @@ def from_protobuf(signal: Signal, body: bytes) -> Any:
 
 def _from_json(signal: Signal, body: bytes) -> Any:
     message = signal.request()
+    if not body.lstrip().startswith(b"{"):
+        # The parser takes a list for an object without anything in it.
+        raise Refused(400, f"expected {signal.request.__name__} as JSON: an object")
     try:
         Parse(body, message, ignore_unknown_fields=True)
     except (ParseError, ValueError, RecursionError) as error:
