@@ -22,8 +22,7 @@ Result = TypeVar("Result")
 PAGE_SIZE = 4096
 MIN_LIMIT = 16 << 20
 """Bytes.  Less would hold no more than what comes at once."""
-WAL_LIMIT = 16 << 20
-"""Bytes that the write-ahead log keeps between checkpoints."""
+_MAX_WAL = 16 << 20
 _BUSY = 5.0
 """Seconds that a writer waits for who has locked the file."""
 _FILES = ("", "-wal", "-shm")
@@ -33,6 +32,11 @@ _CACHE = 8 << 10
 
 class Unusable(Exception):
     """The file cannot be used; the text says why."""
+
+
+def wal_limit(limit: int) -> int:
+    """Bytes of a file's limit that are the write-ahead log's."""
+    return min(_MAX_WAL, limit // 4)
 
 
 class Database:
@@ -49,14 +53,15 @@ class Database:
         self._temporary: str | None = None
         self._owner: sqlite3.Connection | None = None
         self._readers = threading.local()
+        self._all_readers: list[sqlite3.Connection] = []
         self.path = self._usable(path)
 
     def writer(self) -> sqlite3.Connection:
         """A connection that writes; transactions are the caller's."""
         connection = _connect(self.path)
-        pages = (self.limit - WAL_LIMIT) // PAGE_SIZE
-        connection.execute(f"PRAGMA max_page_count = {max(pages, 1024)}")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        pages = (self.limit - wal_limit(self.limit)) // PAGE_SIZE
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        connection.execute(f"PRAGMA journal_size_limit = {wal_limit(self.limit)}")
         return connection
 
     def read(self, ask: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -80,7 +85,9 @@ class Database:
         self.generation += 1
 
     def close(self) -> None:
-        """Give the file back; a temporary one goes."""
+        """Give the file back, when nobody reads any more; a temporary one goes."""
+        for connection in self._all_readers:
+            connection.close()
         if self._owner is not None:
             self._owner.close()
         if self._temporary is not None:
@@ -95,6 +102,7 @@ class Database:
         connection = _connect(self.path)
         connection.execute("PRAGMA query_only = 1")
         self._readers.known = (self.generation, connection)
+        self._all_readers.append(connection)
         return connection
 
     def _usable(self, path: Path) -> Path:
@@ -143,10 +151,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _own(path: Path) -> sqlite3.Connection:
     """Hold a lock beside the file for as long as the connection is open: SQLite's own locks work on
     every system, and end with the process."""
-    owner = sqlite3.connect(
-        f"{path}.lock", timeout=0.0, isolation_level=None, check_same_thread=False
-    )
+    lock = f"{path}.lock"
+    owner = sqlite3.connect(lock, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
+        os.chmod(lock, 0o600)
         owner.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         owner.close()

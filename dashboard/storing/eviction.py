@@ -7,7 +7,7 @@ Metrics have a share of their own, so that many spans do not push out the hours 
 import sqlite3
 
 from . import schema
-from .database import PAGE_SIZE, WAL_LIMIT
+from .database import PAGE_SIZE, wal_limit
 
 _STEP = 0.03
 """Part of the traces that goes at once."""
@@ -37,7 +37,7 @@ def used(connection: sqlite3.Connection) -> int:
 
 def room(limit: int) -> int:
     """Bytes that may hold something in a file of `limit` bytes: deletion itself needs some."""
-    return int((limit - WAL_LIMIT) * _ROOM)
+    return int((limit - wal_limit(limit)) * _ROOM)
 
 
 def evict(connection: sqlite3.Connection, limit: int) -> int:
