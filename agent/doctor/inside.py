@@ -75,6 +75,9 @@ def _import(library: str) -> dict[str, Any]:
             return {"state": NOT_INSTALLED, "why": "", "version": None}
         import_module(library)
     except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{library}.".startswith(f"{error.name}."):
+            # A part that other distributions bring, or that this version does not have.
+            return {"state": NOT_INSTALLED, "why": "", "version": None}
         why = f"{type(error).__name__}: {error}"
         return {"state": BROKEN, "why": why, "version": _version(top)}
     return {"state": None, "why": "", "version": _version(top)}

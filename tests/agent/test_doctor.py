@@ -451,6 +451,12 @@ class TestLibraries:
             "a program that uses it fails too"
         ]
 
+    def test_a_part_of_a_library_that_is_not_there_is_no_warning(self, launch: Launcher) -> None:
+        launch.write("stubs/hypercorn/__init__.py", "")
+        report = nothing_sent(launch, PYTHONPATH=str(launch.folder / "stubs"))
+        assert report.row("instrumentations", "hypercorn")["state"] == "not installed"
+        assert report.lines("warning") == []
+
     def test_instrumentations_of_other_distributions_are_in_the_list(
         self, launch: Launcher
     ) -> None:
