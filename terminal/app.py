@@ -185,12 +185,10 @@ class Top(App[int]):
         titles = TITLES[name]
         for key, cells in zip(rows, aligned(titles, list(rows.values())), strict=True):
             table.add_row(*map(Content, cells), key=key)  # type: ignore[arg-type]
-        for column, title, *cells in zip(
-            table.ordered_columns, titles, *rows.values(), strict=True
-        ):
+        for column, *texts in zip(table.ordered_columns, titles, *rows.values(), strict=True):
             # Its own measuring takes place only after the rows have been replaced again.
             column.auto_width = False
-            column.width = min(_WIDEST, max(map(len, (title, *cells))))
+            column.width = min(_WIDEST, max(len(str(text)) for text in texts))
         if current in rows:
             table.move_cursor(row=list(rows).index(current), animate=False, scroll=False)
         table.scroll_to(offset.x, offset.y, animate=False)

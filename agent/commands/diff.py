@@ -90,15 +90,15 @@ def compare(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[R
     rows = []
     for key in old.keys() | new.keys():
         was, now = old.get(key, _NONE), new.get(key, _NONE)
-        if was.count != now.count:
-            known = now if now.count else was
-            change = _change(was.count, now.count)
-            rows.append(Row(change, key[0], key[1], known.site, was.count, now.count, now.oldest))
+        if was.number != now.number:
+            known = now if now.number else was
+            change = _change(was.number, now.number)
+            rows.append(Row(change, key[0], key[1], known.site, was.number, now.number, now.oldest))
     return sorted(rows, key=lambda row: (row.before - row.after, row.type, row.name, str(row.site)))
 
 
 class _Place(NamedTuple):
-    count: int
+    number: int
     site: dict[str, Any] | None
     oldest: float | None
 
@@ -115,7 +115,7 @@ def _by_place(groups: list[dict[str, Any]]) -> dict[_Key, _Place]:
         key = group["type"], group["name"], site and site["file"], site and site["line"]
         same = found.get(key, _NONE)
         oldest = max(same.oldest or 0.0, group["oldest"])
-        found[key] = _Place(same.count + group["count"], site, oldest)
+        found[key] = _Place(same.number + group["count"], site, oldest)
     return found
 
 

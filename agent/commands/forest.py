@@ -89,9 +89,10 @@ def _below(root_id: int, rows: dict[int, dict[str, Any]], placed: set[int]) -> N
     """A tree without recursion: chains of awaits may be long."""
     root = _node(rows[root_id])
     placed.add(root_id)
-    waiting = [(root, (root_id,))]
+    above: dict[int, int] = {}
+    waiting = [root]
     while waiting:
-        node, path = waiting.pop()
+        node = waiting.pop()
         assert node.resource is not None
         for async_id in node.resource["awaits"]:
             row = rows.get(async_id)
@@ -99,14 +100,25 @@ def _below(root_id: int, rows: dict[int, dict[str, Any]], placed: set[int]) -> N
                 continue
             child = _node(row)
             node.children.append(child)
-            if async_id in path:
-                child.note = AWAITS_ITSELF
-            elif async_id in placed:
-                child.note = SHOWN_ABOVE
-            else:
+            if async_id not in placed:
                 placed.add(async_id)
-                waiting.append((child, (*path, async_id)))
+                above[async_id] = node.async_id
+                waiting.append(child)
+            elif _is_above(async_id, node.async_id, above):
+                child.note = AWAITS_ITSELF
+            else:
+                child.note = SHOWN_ABOVE
     return root
+
+
+def _is_above(async_id: int, below: int, above: dict[int, int]) -> bool:
+    """Whether it is on the way from `below` to the root."""
+    current: int | None = below
+    while current is not None:
+        if current == async_id:
+            return True
+        current = above.get(current)
+    return False
 
 
 def _node(one: dict[str, Any]) -> Node:

@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentTypeError
 from importlib.util import find_spec
+from typing import Any
 
 from ..serving.asking import NoAnswer
 from ..serving.processes import the_process
@@ -36,9 +37,10 @@ def main(words: list[str]) -> int:
         raise NoAnswer("expected a terminal to draw on; `whence ps` prints")
     process = the_process(options.process)
     process.ask("about")
-    from whence.terminal.app import Top
+    from whence.terminal import app
 
-    Top(process, options.interval).run()
+    screen: Any = app.Top
+    screen(process, options.interval).run()
     return 0
 
 

@@ -119,14 +119,14 @@ def _facts(node: Node, times: int) -> str:
     many = f"\N{MULTIPLICATION SIGN} {times}" if times > 1 else ""
     repeated = f"{node.repeats} in a row" if node.repeats > 1 else ""
     if one is None:
-        facts = (many, repeated, node.note, place(node.site))
+        facts = [many, repeated, node.note, place(node.site)]
     else:
         which = f"#{one['async_id']}"
         task_name = one["task_name"] or ""
         # Of many, one's own name says nothing; nor does the number that asyncio gives.
         shown = "" if many or task_name.startswith("Task-") else task_name
         age = duration(one["age"])
-        facts = (many, shown, which, one["state"], age, place(node.site), node.note, _now(one))
+        facts = [many, shown, which, one["state"], age, place(node.site), node.note, _now(one)]
     return "  ".join(filter(None, facts))
 
 
