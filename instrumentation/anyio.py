@@ -12,6 +12,7 @@ from anyio._backends import _asyncio
 
 from whence.engine import CANCELLED, Lifetime, SpanLifetime, create, end, local
 from whence.engine.resource_types import EXECUTOR_JOB, TASK
+from whence.engine.sites import code_of
 
 from .foreign_executors import Job, is_plain
 from .jobs import job_name
@@ -52,7 +53,7 @@ def _describe(lifetime: Lifetime, function: Callable[..., Any]) -> None:
     if not isinstance(lifetime, SpanLifetime):
         return
     lifetime.name = job_name(function)
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    code = code_of(function)
     if code is not None:
         # Where a person looks for it; that a library gave it to a thread is no news.
         lifetime.code, lifetime.lasti = code, 0
@@ -60,8 +61,9 @@ def _describe(lifetime: Lifetime, function: Callable[..., Any]) -> None:
 
 def _function_in(call: Any) -> Any:
     """The program's function, of what a framework has made to call it."""
-    while isinstance(call, partial):
-        given = _GIVEN.get(getattr(call.func, "__name__", ""), "")
+    # By the type: an object of the program's is not to be asked.
+    while issubclass(type(call), partial):
+        given = _GIVEN.get(job_name(call.func).rpartition(".")[2], "")
         call = call.keywords.get(given, call.func)
     return call
 
@@ -69,8 +71,8 @@ def _function_in(call: Any) -> Any:
 async def _run_coro(wrapped: Any, handle: Any, args: Any, kwargs: Any) -> Any:
     task = local.state.current
     if isinstance(task, SpanLifetime) and task.type is TASK and task.name == wrapped.__qualname__:
-        name = getattr(getattr(handle, "coro", None), "__qualname__", None)
-        task.name = name if isinstance(name, str) else task.name
+        coro = getattr(handle, "coro", None)
+        task.name = task.name if coro is None else job_name(coro)
     try:
         return await wrapped(*args, **kwargs)
     finally:

@@ -17,9 +17,9 @@ from types import FunctionType, MethodDescriptorType, MethodType, WrapperDescrip
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
+from whence.engine.sites import code_of, skip_folder
 from whence.engine.sites import is_ours as is_ours
 from whence.engine.sites import leave_traceback as leave_traceback
-from whence.engine.sites import skip_folder
 
 _ABSENT = object()
 _CO_COROUTINE = 0x80
@@ -242,8 +242,8 @@ def _unseen(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Wrapper:
 
 def is_coroutine_function(function: Any) -> bool:
     """As inspect would say, which what is patched first has not imported."""
-    flags: int = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    return bool(flags & _CO_COROUTINE)
+    code = code_of(function)
+    return code is not None and bool(code.co_flags & _CO_COROUTINE)
 
 
 def looks_like(original: Any) -> Callable[[F], F]:

@@ -21,6 +21,7 @@ from whence.engine import (
     open_scope,
 )
 from whence.engine.resource_types import REQUEST
+from whence.engine.sites import code_of
 
 from .own_tasks import hide_own_task
 
@@ -110,7 +111,7 @@ def routed(template: str | None, handler: Any) -> None:
         lifetime.name = f"{lifetime.name.partition(' ')[0]} {template}"
         _say(lifetime, "http.route", template)
     # Where a person looks for it; that a library made it is no news.
-    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+    code = code_of(handler)
     if code is not None:
         lifetime.code, lifetime.lasti = code, 0
 

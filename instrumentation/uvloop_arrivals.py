@@ -121,4 +121,4 @@ def with_factory(
 
 def _is_the_programs(factory: Any) -> bool:
     # One method of the loop calls another, with what it was given.
-    return callable(factory) and not isinstance(factory, Expecting)
+    return callable(factory) and not issubclass(type(factory), Expecting)

@@ -132,6 +132,16 @@ def outside(frame: FrameType | None) -> tuple[CodeType | None, int]:
     return None, 0
 
 
+def code_of(function: object) -> CodeType | None:
+    """The code of a function or method; None of an object of the program's that has none, or its
+    own ideas of attributes."""
+    try:
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+    except Exception:
+        return None
+    return code if type(code) is CodeType else None
+
+
 def site(code: CodeType | None, lasti: int) -> Site | None:
     """The site as a person reads it."""
     if code is None:
