@@ -18,7 +18,7 @@ from .execution import local
 from .failures import give_up, left_by
 from .histograms import LONG
 from .lifetimes import DONE
-from .recorder import clock, finish, recorder
+from .recorder import clock, finish_outside, recorder
 from .scopes import enter_scopes, leave_scopes
 from .tasks import AnyTask, settle
 from .waiting import brackets
@@ -122,7 +122,7 @@ class Callback(_Bracket):
         if lifetime.open and lifetime.type.once:
             lifetime.open = False
             if lifetime.created:
-                finish(lifetime, DONE, now)
+                finish_outside(lifetime, DONE, now)
             if listeners.destroy is not None:
                 state.depth += 1
                 try:
@@ -223,7 +223,7 @@ class Step(_Bracket):
             if ends and lifetime.open:
                 lifetime.open = False
                 if lifetime.created:
-                    finish(lifetime, outcome, now)
+                    finish_outside(lifetime, outcome, now)
                 if listeners.destroy is not None:
                     state.depth += 1
                     try:

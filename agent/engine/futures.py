@@ -17,7 +17,7 @@ from .dispatch import emit, emit_init, listeners
 from .events import dropped
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
-from .recorder import begin, clock, failed, finish, recorder
+from .recorder import begin, clock, failed, finish_outside, recorder
 from .resource_types import FUTURE
 from .standin import StandIn
 
@@ -110,10 +110,13 @@ class Future(_Stock, metaclass=StandIn):  # type: ignore[misc]
         return cancelled
 
     def __del__(self) -> None:
-        lifetime = getattr(self, "_lifetime", None)
-        if lifetime is not None and lifetime.open:
-            dropped(lifetime)
-        _stock_del(self)
+        try:
+            if self._lifetime.open:
+                dropped(self._lifetime)
+        except AttributeError:
+            return  # asyncio has refused to make it
+        if self._log_traceback:  # else asyncio's has nothing to do
+            _stock_del(self)
 
 
 Future.__module__ = _Stock.__module__
@@ -147,7 +150,7 @@ def _settled(future: Future, lifetime: Lifetime, outcome: str) -> None:
     if lifetime.created:
         if outcome is FAILED:
             failed(lifetime, future._exception)
-        finish(lifetime, outcome, clock())  # type: ignore[arg-type]
+        finish_outside(lifetime, outcome, clock())  # type: ignore[arg-type]
     if listeners.destroy is not None:
         emit(state, listeners.destroy, lifetime.async_id)
 

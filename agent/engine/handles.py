@@ -22,7 +22,7 @@ from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .histograms import LONG
 from .lifetimes import CANCELLED, DONE, Lifetime
-from .recorder import begin, clock, finish, recorder
+from .recorder import begin, clock, finish_outside, recorder
 from .resource_types import HANDLE, TIMER_HANDLE
 from .scheduled import describe_timer, hide_unfired, settled_cause
 from .scopes import enter_scopes, leave_scopes
@@ -127,7 +127,7 @@ class _Tracked:
             if ends and lifetime.open:
                 lifetime.open = False
                 if lifetime.created:
-                    finish(lifetime, outcome, now)
+                    finish_outside(lifetime, outcome, now)
                 if listeners.destroy is not None:
                     state.depth += 1
                     try:

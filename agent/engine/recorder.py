@@ -159,17 +159,22 @@ def end_span(lifetime: Lifetime) -> None:
 
 def finish(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
     """A resource was destroyed: keep its record for the exporters, or drop it."""
+    if getattr(lifetime, "resource", None) is not None and lifetime.entered:
+        # It ends inside its own callback, which goes on when the record has gone.
+        lifetime.run += now - lifetime.entered
+        lifetime.steps += 1
+        lifetime.entered = 0
+    finish_outside(lifetime, outcome, now)
+
+
+def finish_outside(lifetime: RecordedLifetime, outcome: str, now: int) -> None:
+    """The same of a resource that is certainly not inside a callback of its own."""
     if open_lifetimes.pop(lifetime.async_id, None) is None:
         return
     row = lifetime.type
     row.destroyed += 1
     if outcome is not DONE:
         row.otherwise[outcome] = row.otherwise.get(outcome, 0) + 1
-    if getattr(lifetime, "resource", None) is not None and lifetime.entered:
-        # It ends inside its own callback, which goes on when the record has gone.
-        lifetime.run += now - lifetime.entered
-        lifetime.steps += 1
-        lifetime.entered = 0
     if not lifetime.transparent:
         finish_span(lifetime, outcome, now)  # type: ignore[arg-type]
 
