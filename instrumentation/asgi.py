@@ -60,7 +60,10 @@ async def serve(
     if scope is None:
         return await run(application)
     lifetime = scope.lifetime
-    _describe(lifetime, asgi_scope)
+    try:
+        _describe(lifetime, asgi_scope)
+    except Exception:
+        """A server that gives the application something else than ASGI says: it has no name."""
     is_old = str(asgi_scope.get("http_version", "1.1")).startswith("1")
     answer = _answers[id(sender)] = _Answer(lifetime, 101 if is_old else 200)
     outcome = CANCELLED

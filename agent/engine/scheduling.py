@@ -100,7 +100,7 @@ def scheduling_soon(original: Method) -> Method:
                     hooks_changed(state)
         except BaseException:
             # There is no stack left, say.
-            scheduled.__class__ = Refused  # type: ignore[assignment]
+            scheduled.__class__ = Refused
             raise
         return handle
 
@@ -145,7 +145,7 @@ def scheduling_later(original: Method) -> Method:
             if listeners.init is not None:
                 emit_init(state, listeners.init, lifetime, scheduled)
         except BaseException:
-            scheduled.__class__ = Refused  # type: ignore[assignment]
+            scheduled.__class__ = Refused
             raise
         return handle
 

@@ -22,6 +22,9 @@ from asgi_servers import (
     responding,
     serving,
 )
+from telling import recorded
+from whence import execution_async_resource
+from whence.instrumentation.asgi import serve
 from whence.naming import short_name
 from whence.testing import Events, record
 
@@ -356,3 +359,28 @@ def test_the_task_that_a_server_makes_for_a_request_is_no_span(server: str) -> N
     assert recorded.request.parent is None
     assert not link.transparent
     assert short_name(link.name) in ("accept", "_server_callback")
+
+
+def test_what_is_no_proper_asgi_is_served_all_the_same() -> None:
+    served: list[object] = []
+
+    class Cycle:
+        """What a server serves a request with."""
+
+    async def application() -> None:
+        served.append(execution_async_resource())
+
+    async def main() -> Any:
+        async def run(noted: Callable[[], Awaitable[None]]) -> str:
+            await noted()
+            return "done"
+
+        asgi_scope = {"type": "http", "headers": 5}
+        return await serve(run, application, asgi_scope, cycle, own_coroutine="")
+
+    cycle = Cycle()
+    with recorded(), record() as events:
+        assert asyncio.run(main()) == "done"
+    assert served == [cycle]
+    (request,) = events.ids("Request")
+    assert events.names(request)[-1] == "destroy"
