@@ -28,7 +28,7 @@ from .parents import adopt
 from .recorder import finish_span, recorder
 from .selected import is_left_out
 from .sites import Site, site
-from .stacks import Sample, Stack
+from .stacks import Blamed, Sample, Stack
 from .standstill import standstill
 
 EVENT = "whence.blocked"
@@ -45,14 +45,6 @@ class Block(NamedTuple):
     type: str
     name: str | None
     site: Site | None
-
-
-class Blamed(NamedTuple):
-    """A part of the step that is running, and how much of it was blamed: in nanoseconds."""
-
-    began: int
-    ended: int
-    time: int
 
 
 class Blocks:

@@ -19,8 +19,7 @@ from .lifetimes import Lifetime
 from .resource_types import TOP_LEVEL, ResourceType
 
 if TYPE_CHECKING:
-    from .blocks import Blamed
-    from .stacks import Sample
+    from .stacks import Blamed, Sample
 
 new_async_id = count(2).__next__
 

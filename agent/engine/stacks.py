@@ -67,6 +67,14 @@ class Sample(NamedTuple):
     stack: Stack
 
 
+class Blamed(NamedTuple):
+    """A part of the step that is running, and how much of it was blamed: in nanoseconds."""
+
+    began: int
+    ended: int
+    time: int
+
+
 def look(thread_id: int) -> Stack | None:
     """The stack of what a thread's loop has called, empty if it is not inside a callback; None if
     there is no such thread."""
