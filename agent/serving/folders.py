@@ -105,8 +105,10 @@ def sockets(folder: str) -> "Iterator[tuple[int, str]]":
 
 
 def _temporary(user: int) -> list[str]:
-    """Where there is no runtime folder: the one of the environment, and the one that all have."""
-    roots = dict.fromkeys((os.environ.get("TMPDIR", ""), "/tmp"))
+    """Where there is no runtime folder: the one that all have.
+
+    $TMPDIR only if there is none: programs look at what is in theirs, and empty it."""
+    roots = dict.fromkeys(("/tmp", os.environ.get("TMPDIR", "")))
     return [os.path.join(root, f"{_NAME}-{user}") for root in roots if os.path.isabs(root)]
 
 

@@ -67,8 +67,8 @@ def test_the_runtime_folder_is_the_first_place(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TMPDIR", "/scratch")
     assert folders.places() == [
         "/run/user/7/whence",
-        f"/scratch/whence-{ME}",
         f"/tmp/whence-{ME}",
+        f"/scratch/whence-{ME}",
     ]
 
 
