@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from whence.commands.ps import STEPS, doing, loop_state
-from whence.commands.showing import duration, number, place, printable
+from whence.commands.ps import doing, is_step, loop_state
+from whence.commands.showing import duration, number, place, printable, shortened
 
 from .readings import Reading, TypeRow
+
+_NAME = 32
+"""Characters of a name: what is longer is a callback's, with where it is defined."""
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -92,7 +95,7 @@ def blocker_cells(blocker: dict[str, Any]) -> tuple[str, ...]:
         number(blocker["number"]),
         duration(blocker["seconds"]),
         duration(blocker["longest"]),
-        printable(blocker["name"]),
+        printable(shortened(blocker["name"], _NAME)),
         printable(place(blocker["site"])),
     )
 
@@ -101,7 +104,7 @@ def resource_cells(one: dict[str, Any]) -> tuple[str, ...]:
     """Of one resource."""
     cells = (
         str(one["async_id"]),
-        one["name"],
+        shortened(one["name"], _NAME),
         one["state"],
         duration(one["in_state"]),
         duration(one["age"]),
@@ -122,7 +125,7 @@ def chosen(
     found = [
         one
         for one in resources
-        if (one["type"] == types if types else steps or one["type"] not in STEPS)
+        if (one["type"] == types if types else steps or not is_step(one))
         and (not wanted or _has(one, wanted))
     ]
     return sorted(found, key=SORTS[sort][1])

@@ -12,6 +12,8 @@ from .words import Parser, add_json, add_process, matches, whole, words_of
 
 STEPS = ("Handle", "Future")
 """Types that are parts of something else: shown when asked for."""
+_OWN_READER = "._read_from_self"
+"""End of the name of the reader by which other threads wake asyncio's loops."""
 _EVERYTHING = 100_000
 """Resources that are looked through for those that match."""
 _LIMIT = 1000
@@ -155,13 +157,18 @@ def _print_resources(process: Process, options: argparse.Namespace) -> int:
 
 
 def _is_wanted(resource: dict[str, Any], options: argparse.Namespace) -> bool:
-    if not (options.type or options.all) and resource["type"] in STEPS:
+    if not (options.type or options.all) and is_step(resource):
         return False
     return (
         matches(resource["type"], options.type)
         and (matches(resource["name"], options.name) or matches_task(resource, options.name))
         and matches(resource["state"], options.state)
     )
+
+
+def is_step(resource: dict[str, Any]) -> bool:
+    """Whether it is a part of something else, or asyncio's own."""
+    return resource["type"] in STEPS or resource["name"].endswith(_OWN_READER)
 
 
 def matches_task(resource: dict[str, Any], globs: list[str]) -> bool:
@@ -197,11 +204,11 @@ def _resource_row(resource: dict[str, Any]) -> list[str]:
 
 def doing(resource: dict[str, Any]) -> str:
     """What it does now: where it is and in what; when it is due; what it is known by."""
+    due = resource["due"]
+    if due is not None and resource["state"] != "running":
+        return f"due in {duration(due)}" if due > 0 else f"{duration(-due)} late"
     if resource["at"] is not None:
         return " ".join(filter(None, (place(resource["at"]), resource["waits_for"])))
-    if resource["due"] is not None:
-        due = resource["due"]
-        return f"due in {duration(due)}" if due > 0 else f"{duration(-due)} late"
     return " ".join(f"{key}={value}" for key, value in resource["details"].items())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..serving.processes import the_process
 from .forest import Node, by_await, by_trigger
-from .ps import STEPS, doing
+from .ps import doing, is_step
 from .showing import BOLD, DIM, counted, duration, painted, place, printable, shortened, width
 from .words import Parser, add_json, add_process, whole
 
@@ -38,8 +38,8 @@ def main(words: list[str]) -> int:
     if options.by == "await":
         roots = by_await(answer["resources"])
     else:
-        left_out = () if options.all else STEPS
-        roots = by_trigger([one for one in answer["resources"] if one["type"] not in left_out])
+        shown = [one for one in answer["resources"] if options.all or not is_step(one)]
+        roots = by_trigger(shown)
     if options.json:
         print(json.dumps([_as_json(root, options.depth) for root in roots], indent=2))
         return 0
