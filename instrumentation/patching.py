@@ -15,7 +15,7 @@ from itertools import count
 from os.path import dirname
 from types import FunctionType, MethodDescriptorType, MethodType, WrapperDescriptorType
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from whence.engine.sites import code_of, skip_folder
 from whence.engine.sites import is_ours as is_ours
@@ -29,8 +29,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 """(wrapped, instance, args, kwargs), as wrapt has it."""
-
-_signatures: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 _covered: list[Callable[[], bool]] = []
 """What could not be put back for something on top of it; tried again with every undo."""
@@ -267,28 +265,6 @@ def looks_like(original: Any) -> Callable[[F], F]:
         return function
 
     return dress
-
-
-def _signature_of(original: Any) -> Any:
-    """None if nobody can ask for it yet, or if it is made in C and says nothing of its arguments.
-
-    It takes most of the time of a patch, and hooks may come and go."""
-    inspect = sys.modules.get("inspect")
-    if inspect is None:
-        return None
-    try:
-        return _signatures[original]
-    except (KeyError, TypeError):
-        pass
-    try:
-        signature = inspect.signature(original)
-    except ValueError:
-        return None
-    try:
-        _signatures[original] = signature
-    except TypeError:
-        """It takes no weak reference."""
-    return signature
 
 
 def is_patched(method: object) -> bool:
