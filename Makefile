@@ -17,7 +17,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 demo: $(VENV)/ready
-	$(BIN)/whence demo
+	$(BIN)/whence demo --dashboard
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks

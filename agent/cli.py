@@ -23,8 +23,8 @@ whence: where did this asynchronous work come from?
 usage: whence run [options] [--] script.py | -m module | command ...
        whence env [options]
        whence doctor [options] [--json] [--] [python | script.py | command ...]
-       whence demo [--seconds N] [--load CLIENTS]
-       whence dashboard [--port P] [--detach] [...]
+       whence demo [--seconds N] [--load CLIENTS] [--dashboard]
+       whence dashboard [--port P] [--detach | --stop] [...]
        whence ps | tree | why | top | dump [PID] [options]
        whence diff A B
        whence --version | --help
@@ -184,6 +184,8 @@ def _asking(verb: str) -> "Callable[[Sequence[str]], int]":
 
 
 ASKING = ("ps", "tree", "why", "top", "dump", "diff")
+
+
 def dashboard(words: "Sequence[str]") -> int:
     """`whence dashboard`."""
     from whence.dashboard.command import main

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,12 +24,15 @@ HTTP_PORT = 4318
 GRPC_PORT = 4317
 MAX_SIZE = 512
 """Megabytes."""
+_ENDING = 10.0
 _NEEDED = {"aiohttp": "aiohttp", "grpc": "grpcio", "opentelemetry.proto": "opentelemetry-proto"}
 
 
 def main(words: Sequence[str]) -> int:
     """The command; gives the exit code."""
     options = _read(words)
+    if options.stop:
+        return _stop()
     missing = [package for module, package in _NEEDED.items() if not _is_there(module)]
     if missing:
         return _fail(f"expected {', '.join(missing)}; to get it: pip install 'whence[dashboard]'")
@@ -77,6 +81,7 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
         help=f"of the file; then the oldest goes (default: {MAX_SIZE})",
     )
     add("--detach", action="store_true", help="go on in the background, once it is there")
+    add("--stop", action="store_true", help="end the one that runs")
     return parser.parse_args(words)
 
 
@@ -170,6 +175,19 @@ def _detach(options: argparse.Namespace, asked: bool) -> int:
     except CannotStart as error:
         return _fail(str(error))
     print(json.dumps(about) if not os.isatty(1) else about["url"])
+    return 0
+
+
+def _stop() -> int:
+    about = running_dashboard.find()
+    if about is None:
+        return _fail("expected one that runs; there is none")
+    os.kill(about["pid"], signal.SIGTERM)
+    by = time.monotonic() + _ENDING
+    while running_dashboard.find() is not None:
+        if time.monotonic() > by:
+            return _fail(f"it did not end within {_ENDING:g} s (pid {about['pid']})")
+        time.sleep(0.05)
     return 0
 
 

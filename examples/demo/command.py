@@ -13,6 +13,8 @@ from shlex import quote
 from socket import create_server
 from tempfile import mkstemp
 
+from whence.commands import running_dashboard
+
 from .numbers import Scraper, samples_of, table
 from .showing import print_background, print_requests, read_traces
 
@@ -45,7 +47,7 @@ def main(words: Sequence[str]) -> int:
         # A terminal that knows no box-drawing characters gets question marks.
         sys.stdout.reconfigure(errors="replace")
     try:
-        _demonstrate(options.seconds, options.load)
+        _demonstrate(options.seconds, options.load, options.dashboard)
     except Failed as error:
         print(f"whence demo: {error}", file=sys.stderr)
         return 1
@@ -63,6 +65,9 @@ def _read_options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--load", type=int, default=4, metavar="CLIENTS", help="customers at a time (default: 4)"
     )
+    parser.add_argument(
+        "--dashboard", action="store_true", help="show it in the dashboard as well, which goes on"
+    )
     options = parser.parse_args(words)
     if not 0 < options.seconds < 3600:
         parser.error(f"--seconds: expected more than 0 and less than 3600, not {options.seconds:g}")
@@ -71,28 +76,41 @@ def _read_options(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _demonstrate(seconds: float, load: int) -> None:
+def _demonstrate(seconds: float, load: int, dashboard: bool) -> None:
     if find_spec("aiohttp") is None:
         raise Failed(
             "expected aiohttp, which the shop is built on; to get it: pip install 'whence[demo]'"
         )
-    command = f"whence run --no-child {_as_typed_here(SHOP)} --load {load}"
+    option = "--dashboard " if dashboard else ""
+    command = f"whence run --no-child {option}{_as_typed_here(SHOP)} --load {load}"
     print(f"A shop and its customers, for {seconds:g} s:  {command}\n")
-    has_collector = takes_spans(COLLECTOR)
+    receiver = ["--dashboard"] if dashboard else []
+    if not dashboard and takes_spans(COLLECTOR):
+        receiver = ["--export", "otlp", "--endpoint", COLLECTOR]
     # It stays: what the agent says at the end names it as a place to look.
     descriptor, file = mkstemp(prefix="whence-demo-", suffix=".jsonl")
     os.close(descriptor)
-    metrics = _run_shop(file, seconds, load, has_collector)
+    metrics = _run_shop(file, seconds, load, receiver)
     print()
     _print_what_was_seen(file, metrics)
     print(f"What is wrong with the shop stands in {_as_typed_here(SHOP / '__init__.py')}.")
     print(f"All spans stand in {file}, as OTLP in JSON.")
-    if has_collector:
+    if dashboard:
+        _print_dashboard()
+    elif receiver:
         print(f"Traces and metrics went to {COLLECTOR}, as service shop:")
         print(f"  Jaeger {JAEGER}\n  Grafana {GRAFANA}, if that is docker-compose.yml's")
     else:
         print(f"To see the same in Jaeger ({JAEGER})\nand Grafana ({GRAFANA}):")
         print(f"  {_start_of_containers()}\n  {command}")
+
+
+def _print_dashboard() -> None:
+    about = running_dashboard.find()
+    if about is None:
+        raise Failed("expected a dashboard; why there is none stands above")
+    print(f"Traces, blockers, the flow and all numbers: {about['url']}")
+    print("It goes on until `whence dashboard --stop`.")
 
 
 def _print_what_was_seen(file: str, metrics: str) -> None:
@@ -120,11 +138,9 @@ def takes_spans(endpoint: str) -> bool:
         connection.close()
 
 
-def _run_shop(file: str, seconds: float, load: int, has_collector: bool) -> str:
+def _run_shop(file: str, seconds: float, load: int, receiver: Sequence[str]) -> str:
     """Gives the metrics as they were in the end, as text for Prometheus."""
-    exports = ["--export", "file", "-o", file]
-    if has_collector:
-        exports += ["--export", "otlp", "--endpoint", COLLECTOR]
+    exports = ["--export", "file", "-o", file, *receiver]
     scraper = None
     if find_spec("prometheus_client") is not None:
         port = _free_port()

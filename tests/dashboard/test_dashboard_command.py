@@ -186,6 +186,17 @@ class TestRunWithDashboard:
         assert os.getsid(pid) == pid
         assert parent_of(pid) != os.getpid()
 
+    def test_the_one_that_runs_is_ended_by_its_command(
+        self, launch: Launcher, state: dict[str, str]
+    ) -> None:
+        options = ["--port", "0", "--http-port", "0", "--grpc-port", "0"]
+        assert launch(*launch.whence, "dashboard", "--detach", *options, env=state).code == 0
+        first = launch(*launch.whence, "dashboard", "--stop", env=state)
+        second = launch(*launch.whence, "dashboard", "--stop", env=state)
+        assert (first.code, first.err) == (0, "")
+        assert second.code == 1
+        assert second.err == "whence dashboard: expected one that runs; there is none\n"
+
 
 def get(url: str, path: str) -> Any:
     from urllib.request import ProxyHandler, build_opener

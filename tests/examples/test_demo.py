@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.request import urlopen
 
 import pytest
 
@@ -145,6 +146,20 @@ def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
     compose, run = ended.out.splitlines()[-2:]
     assert compose == "  docker compose up -d"
     assert run == "  whence run --no-child examples/shop --load 4"
+
+
+def test_it_shows_the_same_in_a_dashboard_that_goes_on(launch: Launcher) -> None:
+    state = {"XDG_STATE_HOME": str(launch.folder / "state")}
+    ended = launch(*launch.whence, "demo", "--seconds", "1", "--dashboard", env=state)
+    try:
+        assert ended.code == 0, ended.err
+        found = re.search(r"^Traces, .* numbers: (http://localhost:\d+)$", ended.out, re.MULTILINE)
+        assert found
+        with urlopen(f"{found[1]}/api/services", timeout=20) as answer:
+            assert [one["name"] for one in json.load(answer)["services"]] == ["shop"]
+    finally:
+        stopped = launch(*launch.whence, "dashboard", "--stop", env=state)
+    assert stopped.code == 0, stopped.err
 
 
 def test_the_users_settings_are_for_other_programs(launch: Launcher) -> None:

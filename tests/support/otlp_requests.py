@@ -7,7 +7,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -54,7 +54,7 @@ def span(
     start: float = 0.0,
     duration: float = 1.0,
     failed: bool = False,
-    kind: int = 1,
+    kind: Span.SpanKind.ValueType = Span.SPAN_KIND_INTERNAL,
     links: Sequence[tuple[int, int, str]] = (),
     events: Sequence[tuple[str, float, Mapping[str, Any]]] = (),
     **told: Any,
@@ -65,7 +65,8 @@ def span(
         made.parent_span_id = span_id(parent)
     made.start_time_unix_nano = START + int(start * SECOND)
     made.end_time_unix_nano = made.start_time_unix_nano + int(duration * SECOND)
-    made.status.code = 2 if failed else 0
+    if failed:
+        made.status.code = Status.STATUS_CODE_ERROR
     for of_trace, of_span, reason in links:
         link = made.links.add(trace_id=trace_id(of_trace), span_id=span_id(of_span))
         attributes(link, {"whence.link": reason})

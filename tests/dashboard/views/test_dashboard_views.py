@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otlp_requests import SHOP, START, Metrics, span, span_id, trace_id, traces, whence_span
 from storing import Store
@@ -18,7 +19,7 @@ def names(found: dict[str, Any]) -> list[str]:
 
 def test_a_trace_is_found_with_all_that_was_sent_of_it_in_any_order(store: Store) -> None:
     store.add(traces(whence_span(1, 12, 11, name="task child", start=0.5, failed=True)))
-    store.add(traces(whence_span(1, 11, name="GET /", duration=2, kind=2)))
+    store.add(traces(whence_span(1, 11, name="GET /", duration=2, kind=Span.SPAN_KIND_SERVER)))
     (found,) = store.get("/api/traces")["traces"]
     assert found == {
         "trace_id": trace_id(1).hex(),
@@ -54,7 +55,14 @@ def test_what_was_sent_twice_is_shown_once(store: Store) -> None:
 
 
 def test_attributes_of_every_kind_come_out_as_json_has_them(store: Store) -> None:
-    told = {"a": True, "b": 2**60, "c": 1.5, "d": ["x", 1], "e": float("nan"), "f": ""}
+    told: dict[str, Any] = {
+        "a": True,
+        "b": 2**60,
+        "c": 1.5,
+        "d": ["x", 1],
+        "e": float("nan"),
+        "f": "",
+    }
     store.add(traces(span(1, 1, **told)))
     (found,) = store.get(TRACE, trace_id(1).hex())["spans"]
     assert found["attributes"] == {**told, "b": str(2**60), "e": "nan"}
@@ -173,7 +181,7 @@ def test_blockers_are_summed_up_by_the_line_that_blocked(store: Store) -> None:
 
 def test_what_was_delayed_names_the_span_that_blocked(store: Store) -> None:
     store.add(traces(whence_span(1, 5, name="GET /report", events=[("whence.blocked", 1, BLOCK)])))
-    delayed = {"whence__delayed__by": 5, "whence__delayed__time": 0.2}
+    delayed: dict[str, Any] = {"whence__delayed__by": 5, "whence__delayed__time": 0.2}
     store.add(traces(whence_span(2, 6, whence__delayed__blocker="GET /report", **delayed)))
     (found,) = store.get(TRACE, trace_id(2).hex())["spans"]
     assert found["delayed"] == {
@@ -211,7 +219,7 @@ def test_leaks_are_summed_up_by_creation_site(store: Store) -> None:
 
 @pytest.mark.parametrize("parent_first", [True, False])
 def test_flow_is_what_triggers_what_and_how_much_later(store: Store, parent_first: bool) -> None:
-    parents = traces(whence_span(1, 1, name="GET /", kind=2, duration=4))
+    parents = traces(whence_span(1, 1, name="GET /", kind=Span.SPAN_KIND_SERVER, duration=4))
     children = traces(
         whence_span(1, 2, 1, name="task a", start=1),
         whence_span(1, 3, 1, name="task a", start=3, failed=True),
@@ -247,7 +255,7 @@ def drawn(chart: dict[str, Any]) -> dict[tuple[str, ...], list[float | None]]:
 
 
 def test_now_draws_what_grows_as_a_rate_and_the_rest_as_it_is(store: Store) -> None:
-    task = {"whence__type": "Task"}
+    task: dict[str, Any] = {"whence__type": "Task"}
     for at, created in ((10, 100), (20, 150), (30, 20)):
         metrics = Metrics().gauge("whence.eventloop.delay.p99", at / 100, at)
         metrics.sum("whence.resource.created", created, at, **task)
