@@ -8,8 +8,15 @@ export class Help {
   /** `keys()` gives {page, view}: {key: [what it does, function]} each. */
   constructor(keys) {
     this.keys = keys;
-    this.dialog = h("dialog", { "aria-label": "Keys", on: { keydown: (event) => event.key === "?" && this.toggle() } });
+    this.dialog = h("dialog", { "aria-label": "Keys", on: { keydown: (event) => this.#press(event) } });
     document.body.append(this.dialog);
+  }
+
+  // The page hears keys too, and would open it again.
+  #press(event) {
+    if (event.key !== "?") return;
+    event.stopPropagation();
+    this.toggle();
   }
 
   toggle() {

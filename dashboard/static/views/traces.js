@@ -23,9 +23,15 @@ export function open(page) {
 
   function search() {
     const at = current().parameters;
+    // Who goes on to the next field quickly means both.
+    let typed = {};
     const later = (name) => (event) => {
+      typed[name] = event.target.value.trim();
       clearTimeout(timer);
-      timer = setTimeout(() => change({ [name]: event.target.value.trim() }), TYPING);
+      timer = setTimeout(() => {
+        change(typed);
+        typed = {};
+      }, TYPING);
     };
     const text = (name, label, attributes) => h("input", { name, "aria-label": label, placeholder: label, value: at[name] ?? "", on: { input: later(name) }, ...attributes });
     const inputs = {
@@ -115,7 +121,10 @@ export function open(page) {
   return {
     refresh,
     routed,
-    close: () => scatter.close(),
+    close() {
+      clearTimeout(timer);
+      scatter.close();
+    },
     keys: { ArrowDown: ["next trace", step(1)], j: ["next trace", step(1)], ArrowUp: ["trace before", step(-1)], k: ["trace before", step(-1)] },
   };
 }
