@@ -93,5 +93,6 @@ def check_settings(read: Read, environ: "Mapping[str, str]") -> "Iterator[Findin
 def _near(name: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, _KNOWN, n=1)
+    # The prefix alone makes any two names rather alike.
+    near = get_close_matches(name, _KNOWN, n=1, cutoff=0.8)
     return f"did you mean {near[0]}?" if near else "`whence run --help` lists them"

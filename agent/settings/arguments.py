@@ -73,7 +73,8 @@ def _split(word: str) -> "tuple[Setting, str, str | None]":
 def _unknown(label: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(label, _BY_WORD, n=1)
+    # The dashes alone make any two options rather alike.
+    near = get_close_matches(label, _BY_WORD, n=1, cutoff=0.8)
     return f"{label}: expected an option" + (f" (did you mean {near[0]}?)" if near else "")
 
 

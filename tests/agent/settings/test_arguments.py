@@ -38,6 +38,7 @@ def test_repeated_lists_add_up_and_other_options_replace() -> None:
     ("words", "complaint"),
     [
         (["--servce", "x"], "--servce: expected an option (did you mean --service?)"),
+        (["--bogus", "x"], "--bogus: expected an option"),
         (["-x"], "-x: expected an option"),
         (["--slow"], "--slow: expected a value (MS) after it"),
         (["--quiet=1"], "--quiet: expected no value, not '1'"),
