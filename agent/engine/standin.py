@@ -10,9 +10,11 @@ which no class can have together with an unrelated metaclass of the program's.  
 derives from a stand-in may get the original as its base instead, and `type` for its metaclass.
 """
 
+import copyreg
+import sys
 from abc import ABCMeta
 from collections.abc import Callable
-from sys import _getframe
+from operator import itemgetter
 from typing import Any
 
 from .sites import leave_traceback
@@ -36,7 +38,7 @@ class StandIn(ABCMeta):
             return super().__new__(mcs, name, bases, namespace, **keywords)
         if "__module__" not in namespace:
             # Made by a call: Python takes it for a class of the module that calls.
-            module = _getframe(1).f_globals.get("__name__")
+            module = sys._getframe(1).f_globals.get("__name__")
             namespace = {**namespace, "__module__": module}
         try:
             cls = type(name, tuple(map(original, bases)), namespace, **keywords)
@@ -63,3 +65,16 @@ class StandIn(ABCMeta):
 def original(base: type) -> type:
     """The class itself, or what it stands in for if it gives way to that."""
     return vars(base)["_stands_for"] if "_gives_way" in vars(base) else base
+
+
+def pickled(cls: StandIn) -> Any:
+    """How a stand-in is pickled: by its name, or if that is the original's still, as the original.
+
+    By what every Python can unpickle, for the other one may be without us."""
+    named = getattr(sys.modules.get(cls.__module__), cls.__qualname__, None)
+    if named is cls or "_stands_for" not in vars(cls):
+        return cls.__qualname__
+    return itemgetter(0), ((vars(cls)["_stands_for"],),)
+
+
+copyreg.pickle(StandIn, pickled)  # type: ignore[arg-type]

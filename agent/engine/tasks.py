@@ -7,6 +7,7 @@ that were parked before the first hook was enabled.
 """
 
 import asyncio
+import copyreg
 import inspect
 from asyncio import tasks
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, RecordedLifetime
 from .recorder import clock, failed, hide
 from .resource_types import TASK
 from .scopes import leave_scopes
-from .standin import StandIn
+from .standin import StandIn, pickled
 
 AnyTask = Any
 
@@ -199,6 +200,9 @@ class _EagerStandIn(StandIn):
         except BaseException as error:
             sites.leave_traceback(error)
             raise
+
+
+copyreg.pickle(_EagerStandIn, pickled)  # type: ignore[arg-type]
 
 
 def _created_elsewhere(task: AnyTask) -> AnyTask:

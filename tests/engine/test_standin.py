@@ -2,6 +2,7 @@
 
 import abc
 import asyncio
+import pickle
 import sys
 import types
 from asyncio import events, futures, tasks
@@ -267,3 +268,22 @@ def test_a_class_that_is_refused_is_refused_where_it_is_made() -> None:
     with pytest.raises(TypeError) as refused:
         types.new_class("Own", (asyncio.Future,), {"unknown": 1})
     assert [frame.name for frame in refused.traceback][1:] == ["new_class"]
+
+
+@pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_name_is_pickled_as_what_it_stands_for(protocol: int) -> None:
+    for name, stock in ((asyncio.Future, Stock), (asyncio.Task, StockTask)):
+        text = pickle.dumps([name, name], protocol)
+        assert b"whence" not in text, "who reads it may be without us"
+        assert pickle.loads(text) == [stock, stock]
+    handle = events.Handle
+    assert pickle.loads(pickle.dumps(handle, protocol)) is handle
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_class_of_the_programs_is_pickled_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for base in (asyncio.Handle, asyncio.Future):
+        own = types.new_class("Own", (base,), {}, lambda body: body.update(__module__=__name__))
+        monkeypatch.setattr(sys.modules[__name__], "Own", own, raising=False)
+        assert pickle.loads(pickle.dumps(own)) is own
