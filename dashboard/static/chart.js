@@ -9,6 +9,7 @@ import { colour } from "./theme.js";
 const HEIGHT = 150;
 const FONT = "11px system-ui, sans-serif";
 const TICKS_APART = 70;
+const MINUTES_ALONE = 300; // seconds
 
 export class Chart {
   /** `show(value)` makes text of a value. */
@@ -45,6 +46,11 @@ export class Chart {
     this.plot?.destroy();
   }
 
+  /** Of a time of day: with seconds where minutes would say the same twice. */
+  #letters() {
+    return this.range[1] - this.range[0] < MINUTES_ALONE ? 8 : 5;
+  }
+
   #data() {
     return [this.times, ...this.series.map((one) => one.values)];
   }
@@ -62,7 +68,7 @@ export class Chart {
         cursor: { drag: { x: false, y: false }, points: { size: 6 }, sync: { key: "now", setSeries: false } },
         scales: { x: { time: true, range: () => this.range }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
         axes: [
-          { ...lines, space: TICKS_APART, size: 24, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, 5)) },
+          { ...lines, space: TICKS_APART, size: 24, values: (_, ticks) => ticks.map((at) => clock(at).slice(0, this.#letters())) },
           { ...lines, size: 58, values: (_, ticks) => ticks.map((value) => this.show(value)) },
         ],
         series: [{}, ...this.series.map((one) => ({ label: one.label, stroke: colour(one.colour), width: 1.75, spanGaps: true, points: { show: this.times.length < 3 } }))],

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.importorskip("playwright", reason="the page is driven by playwright")
-
 import chromium
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 """dashboard/static/views/traces.js: search, and what the address says of it."""
 
-import chromium
 import pytest
 from playwright.sync_api import Page, expect
+
+import chromium
 
 
 def names(page: Page) -> list[str]:

@@ -3,10 +3,11 @@
 import subprocess
 from typing import Any
 
-import chromium
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+import chromium
 
 VIEWS = {
     "now": ".chart:not([hidden])",

@@ -4,9 +4,10 @@ import re
 import time
 from typing import Any
 
-import chromium
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
+import chromium
 
 
 def opened(look: chromium.Looking, name: str, **how: Any) -> tuple[Page, dict[str, Any]]:
