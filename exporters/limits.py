@@ -4,7 +4,22 @@ from typing import Any, TypeVar
 
 from opentelemetry.sdk.trace import SpanLimits
 
+from whence.report import warn
+
 Item = TypeVar("Item")
+
+_MOST = 128
+"""Of attributes, events and links, where nothing is said: OpenTelemetry's own."""
+
+
+def limits_of_environment() -> SpanLimits:
+    """What OTEL_SPAN_* and OTEL_ATTRIBUTE_* say; the defaults if one cannot be read, and a line."""
+    try:
+        return SpanLimits()
+    except ValueError as error:
+        warn(f"{error}; OpenTelemetry's default limits hold")
+    unlimited = SpanLimits.UNSET
+    return SpanLimits(_MOST, _MOST, _MOST, _MOST, _MOST, _MOST, unlimited, unlimited)
 
 
 def limited(attributes: dict[str, Any], limits: SpanLimits) -> tuple[dict[str, Any], int]:

@@ -43,6 +43,7 @@ from whence.settings.config import DEFAULT, Settings
 from whence.version import VERSION
 
 from .entry_points import load, names
+from .limits import limits_of_environment
 
 _STANDARD_SAMPLERS = frozenset(
     {
@@ -155,7 +156,7 @@ def _provider_of_application(theirs: TracerProvider, settings: Settings) -> Prov
         resource,
         _sampler_of_settings(settings) or theirs.sampler,
         OwnIdGenerator() if type(generator) is RandomIdGenerator else generator,
-        SpanLimits(),
+        limits_of_environment(),
     )
 
 
@@ -164,8 +165,11 @@ def _provider_of_environment(settings: Settings) -> Provider:
     sampler = _sampler_of_settings(settings) or _sampler_by_entry_point()
     # A provider reads the samplers' variables.  It is let go at once: it would start threads in a
     # forked child to find its resource again.
-    made = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
-    return Provider(resource, made.sampler, OwnIdGenerator(), SpanLimits())
+    limits = limits_of_environment()
+    made = TracerProvider(
+        sampler=sampler, resource=resource, shutdown_on_exit=False, span_limits=limits
+    )
+    return Provider(resource, made.sampler, OwnIdGenerator(), limits)
 
 
 def is_explicit(settings: Settings, name: str) -> bool:

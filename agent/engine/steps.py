@@ -5,7 +5,7 @@ What runs for every callback of the program has this written out (`handles.py`, 
 
 from .blocks import held, held_within
 from .execution import ThreadState
-from .lifetimes import Lifetime, RecordedLifetime
+from .lifetimes import Lifetime, RecordedLifetime, SpanLifetime
 from .recorder import clock, recorder
 
 
@@ -21,6 +21,9 @@ def entered(state: ThreadState, lifetime: RecordedLifetime, previous: Lifetime) 
         lifetime.ready += ready
         if row.queue is not None:
             row.queue.record(max(0, ready))
+    if not row.on_loop and isinstance(lifetime, SpanLifetime):
+        # Of a job, or a thread: it was made in another.
+        lifetime.thread_id = state.thread_id
 
 
 def left(state: ThreadState, lifetime: RecordedLifetime, previous: Lifetime) -> None:

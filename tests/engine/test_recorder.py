@@ -55,6 +55,18 @@ def test_a_life_is_split_into_run_ready_and_wait(lives: Lives) -> None:
     assert one.ended - one.created == 53 * MS
 
 
+def test_a_span_of_what_runs_in_another_thread_names_that_thread(lives: Lives) -> None:
+    resource = AsyncResource("X")
+    (one,) = [life for life in open_lifetimes.values() if life.async_id == resource.async_id()]
+    assert isinstance(one, SpanLifetime)
+    assert one.thread_id == threading.get_ident()
+    thread = threading.Thread(target=resource.run_in_async_scope, args=[int])
+    thread.start()
+    ident = thread.ident
+    thread.join()
+    assert one.thread_id == ident
+
+
 def test_what_is_open_is_listed_oldest_first_until_it_ends(lives: Lives) -> None:
     a, b, c = (lives.begin() for _ in range(3))
     assert list(open_lifetimes.values()) == [a, b, c]
