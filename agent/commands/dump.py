@@ -14,7 +14,7 @@ from .words import Parser, add_process, whole
 
 MARK = "whence_dump"
 """The key by which a file is known to be a dump; its value is the version."""
-_LIMIT = 100_000
+_LIMIT = 20_000
 
 DESCRIPTION = """\
 Writes what the process has open as JSON: every resource with its state, times, place of creation,

@@ -14,7 +14,7 @@ STEPS = ("Handle", "Future")
 """Types that are parts of something else: shown when asked for."""
 _OWN_READER = "._read_from_self"
 """End of the name of the reader by which other threads wake asyncio's loops."""
-_EVERYTHING = 100_000
+_EVERYTHING = 20_000
 """Resources that are looked through for those that match."""
 _LIMIT = 1000
 

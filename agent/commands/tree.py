@@ -10,7 +10,7 @@ from .ps import doing, is_step
 from .showing import BOLD, DIM, counted, duration, painted, place, printable, shortened, width
 from .words import Parser, add_json, add_process, whole
 
-_EVERYTHING = 100_000
+_EVERYTHING = 20_000
 _DEPTH = 64
 
 DESCRIPTION = """\

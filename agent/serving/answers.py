@@ -1,19 +1,40 @@
 """What this process can be asked, and the answers: plain data, in JSON.
 
 Nobody's question changes anything.  In the thread that serves the socket.
+
+An answer may have a hundred thousand rows.  Each becomes text by itself, and the program runs in
+between: made in one go they would hold the loop, and as objects all at once they would be so many
+that the collector looks through everything.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..live.snapshot import LIMIT, take
+from ..live.active_resource import ActiveResource
+from ..live.pace import Pace
+from ..live.snapshot import LIMIT, Snapshot, take
 from ..live.why import why
 from ..settings.config import Settings
 from ..version import VERSION
 from .about import about
 from .by_site import by_site
-from .protocol import MAX_ANSWER, MAX_QUESTION, decode, encode
+from .protocol import MAX_ANSWER, MAX_QUESTION, decode, encode, encode_answer
 from .pulse import pulse
+
+
+class _Rows:
+    """Resources that become JSON one by one."""
+
+    def __init__(self, resources: list[ActiveResource]) -> None:
+        self._resources = resources
+
+    def texts(self) -> Iterator[str]:
+        """Each as JSON."""
+        pace = Pace()
+        for resource in self._resources:
+            yield _as_text(resource.as_dict())
+            pace.breathe()
 
 
 class _Refused(Exception):
@@ -26,14 +47,36 @@ def answer(line: bytes, settings: Settings) -> bytes:
         if len(line) > MAX_QUESTION:
             raise _Refused(f"expected a question of at most {MAX_QUESTION} bytes")
         question = _read(line)
-        found = encode({"answer": QUESTIONS[question["ask"]](settings, question)})
-        if len(found) > MAX_ANSWER:
-            raise _Refused(f"the answer has more than {MAX_ANSWER} bytes: ask for fewer")
-        return found
+        found = QUESTIONS[question["ask"]](settings, question)
+        return encode_answer(_fields(found))
     except _Refused as error:
         return encode({"error": str(error)})
     except Exception as error:
         return encode({"error": f"whence failed to answer ({type(error).__name__}: {error})"})
+
+
+def _fields(answer: dict[str, Any]) -> dict[str, str]:
+    """The fields of an answer, each as JSON."""
+    fields: dict[str, str] = {}
+    size = 0
+    for name, value in answer.items():
+        texts = []
+        for text in value.texts() if isinstance(value, _Rows) else (_as_text(value),):
+            texts.append(text)
+            size += len(text)
+            if size > MAX_ANSWER:
+                raise _Refused(f"the answer has more than {MAX_ANSWER} bytes: ask for fewer")
+        fields[name] = f"[{','.join(texts)}]" if isinstance(value, _Rows) else texts[0]
+    return fields
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), default=str)
+
+
+def _table(snapshot: Snapshot) -> dict[str, Any]:
+    rest = snapshot._replace(resources=[]).as_dict()
+    return {**rest, "resources": _Rows(snapshot.resources)}
 
 
 def _read(line: bytes) -> dict[str, Any]:
@@ -51,13 +94,13 @@ def _about(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resources(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
-    return take(limit=_limit(question)).as_dict()
+    return _table(take(limit=_limit(question)))
 
 
 def _dump(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
     return {
         "process": about(settings),
-        **take(limit=_limit(question)).as_dict(),
+        **_table(take(limit=_limit(question))),
         "by_site": by_site(),
     }
 

@@ -59,6 +59,12 @@ def encode(message: dict[str, Any]) -> bytes:
     return text.encode("ascii") + b"\n"
 
 
+def encode_answer(fields: dict[str, str]) -> bytes:
+    """The line of an answer whose fields are JSON already."""
+    answer = ",".join(f"{json.dumps(name)}:{text}" for name, text in fields.items())
+    return f'{{"whence":{VERSION},"answer":{{{answer}}}}}\n'.encode("ascii")
+
+
 def decode(line: bytes) -> dict[str, Any]:
     """What is in a line.  Raises ValueError, in words for people, for what is not of ours."""
     try:
