@@ -7,7 +7,7 @@ import atexit
 import os
 import sys
 
-from . import engine, recording
+from . import ending, engine, recording
 from .report import StartFacts, end_block, only_in, say, start_line, warn
 from .sending import pipeline
 from .serving import server
@@ -140,6 +140,8 @@ def _attach_from_environment() -> None:
         # Registered before the pipeline, so that it runs after the last span is sent.
         _says_end = os.getpid()
         atexit.register(_say_end, _says_end)
+        if chosen.on_exit == "why":
+            ending.want()
     _start(chosen)
     if not by_run:
         for label in chosen.without_effect():
@@ -162,6 +164,10 @@ def _start(chosen: Settings) -> None:
     recording.start(chosen)
     pipeline.start(chosen)
     server.start(chosen)
+    if chosen.on_signal == "why":
+        from . import on_signal
+
+        on_signal.install()
 
 
 def end_of_process() -> None:
@@ -175,6 +181,11 @@ def end_of_process() -> None:
 def _say_end(pid: int) -> None:
     # A fork inherits this; and with --no-child the environment no longer says who we are.
     if _settings is not None and (os.getpid() == pid or _settings.verbose):
+        if _settings.on_exit == "why":
+            found = ending.text()
+            if found:
+                say(found)
+            return
         from .facts import end_facts
 
         say(end_block(end_facts(_settings)))

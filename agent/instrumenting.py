@@ -14,7 +14,7 @@ from .deferral import forget_all, when_imported
 from .report import warn
 
 INSTRUMENTATIONS = {
-    "threading": ("threads",),
+    "threading": ("threads", "ending_threads"),
     "asyncio": (
         "debug_mode",
         "callbacks",
@@ -31,6 +31,7 @@ INSTRUMENTATIONS = {
         "uvloop_import",
         "foreign_loops",
         "deadly_signals",
+        "ending_runners",
     ),
     "concurrent.futures.thread": ("executors",),
     "concurrent.futures.process": ("process_pools",),

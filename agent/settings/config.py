@@ -80,6 +80,7 @@ class Settings:
     dashboard: bool | str
     """The address of its page, where `whence run` has found one."""
     on_exit: str
+    on_signal: str
     no_messages: bool
     no_live: bool
     no_child: bool

@@ -50,6 +50,7 @@ def test_the_defaults_are_those_of_the_manual() -> None:
         "metrics_port": None,
         "dashboard": False,
         "on_exit": "report",
+        "on_signal": "none",
         "no_messages": False,
         "no_live": False,
         "no_child": False,
@@ -405,7 +406,6 @@ def test_stacks_are_a_number_of_frames() -> None:
 def test_what_has_no_effect_yet_is_named_as_the_user_named_it() -> None:
     chosen = settings({"WHENCE_DASHBOARD": "1"}, metrics_port="0", on_exit="none", types="Task")
     assert chosen.without_effect() == []
-    assert settings(on_exit="why").without_effect() == ["--on-exit"]
     assert settings().without_effect() == []
 
 
