@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ GRPC_PORT = 4317
 MAX_SIZE = 512
 """Megabytes."""
 _ENDING = 10.0
+_SQLITE = (3, 35)
+"""The first that knows RETURNING."""
 _NEEDED = {"aiohttp": "aiohttp", "grpc": "grpcio", "opentelemetry.proto": "opentelemetry-proto"}
 
 
@@ -36,6 +39,9 @@ def main(words: Sequence[str]) -> int:
     missing = [package for module, package in _NEEDED.items() if not _is_there(module)]
     if missing:
         return _fail(f"expected {', '.join(missing)}; to get it: pip install 'whence[dashboard]'")
+    if sqlite3.sqlite_version_info < _SQLITE:
+        wanted = ".".join(map(str, _SQLITE))
+        return _fail(f"expected SQLite {wanted} or later, not {sqlite3.sqlite_version}")
     if options.detach:
         return _detach(options, asked=len(words) > 1)
     from .server import Options
