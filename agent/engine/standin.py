@@ -77,4 +77,4 @@ def pickled(cls: StandIn) -> Any:
     return itemgetter(0), ((vars(cls)["_stands_for"],),)
 
 
-copyreg.pickle(StandIn, pickled)  # type: ignore[arg-type]
+copyreg.pickle(StandIn, pickled)

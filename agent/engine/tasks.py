@@ -11,7 +11,7 @@ import copyreg
 import inspect
 from asyncio import tasks
 from collections.abc import Callable
-from types import BuiltinFunctionType, CodeType, MethodType
+from types import BuiltinFunctionType, CodeType, CoroutineType, MethodType
 from typing import Any
 
 from . import sites
@@ -112,20 +112,32 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
 
 
 def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
-    try:
-        name = getattr(coroutine, "__qualname__", None)
-        code = getattr(coroutine, "cr_code", None)
-    except Exception:
-        # An object of the program's that has its own ideas of attributes.
-        name = code = None
-    lifetime.name = name if isinstance(name, str) else type(coroutine).__qualname__
-    own = lifetime.name.startswith("Loop.shutdown_")  # uvloop's
-    if type(code) is CodeType and sites.whose(code.co_filename) is sites.PLUMBING:
+    own = False
+    if type(coroutine) is CoroutineType:
+        lifetime.name, code = coroutine.__qualname__, coroutine.cr_code
+    else:
+        lifetime.name, code = _asked(coroutine)
+        own = lifetime.name.startswith("Loop.shutdown_")  # uvloop's
+    if code is not None and sites.whose(code.co_filename) is sites.PLUMBING:
         own = code.co_name.startswith(("_", "shutdown_"))
     if own:
         # The loop's own helpers, such as `_accept_connection2` and `shutdown_asyncgens`: not
         # `sleep` or `Queue.get`, which the program asked for.
         hide(lifetime)
+
+
+def _asked(coroutine: Any) -> tuple[str, CodeType | None]:
+    """Name and code of an awaitable of the program's, which may have its own ideas of attributes,
+    or of a loop in C."""
+    try:
+        name = getattr(coroutine, "__qualname__", None)
+        code = getattr(coroutine, "cr_code", None)
+    except Exception:
+        name = code = None
+    return (
+        name if isinstance(name, str) else type(coroutine).__qualname__,
+        code if type(code) is CodeType else None,
+    )
 
 
 def settle(state: ThreadState, lifetime: Lifetime, task: AnyTask) -> str:
@@ -202,7 +214,7 @@ class _EagerStandIn(StandIn):
             raise
 
 
-copyreg.pickle(_EagerStandIn, pickled)  # type: ignore[arg-type]
+copyreg.pickle(_EagerStandIn, pickled)
 
 
 def _created_elsewhere(task: AnyTask) -> AnyTask:
