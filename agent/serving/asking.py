@@ -8,8 +8,10 @@ from typing import Any
 from .folders import NotPrivate, check_private, check_socket
 from .protocol import MAX_ANSWER, decode, encode, peer_of
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds for an answer: the program goes first, and others may be asking too."""
+_GLANCE = 1.0
+"""Seconds after which it is looked whether the process can answer at all."""
 _PART = 1 << 20
 
 
@@ -43,7 +45,7 @@ def ask(
             connection.sendall(encode({"ask": question, **details}))
             line = _line(connection, pid, by)
         except TimeoutError:
-            raise NoAnswer(f"pid {pid} {_silence(pid)} within {patience:g} s") from None
+            raise NoAnswer(f"pid {pid} {_silence(pid, patience)}") from None
         except (ConnectionRefusedError, FileNotFoundError):
             raise NobodyListens(f"pid {pid} has ended") from None
         except OSError as error:
@@ -64,8 +66,14 @@ def _line(connection: socket.socket, pid: int, by: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     while not parts or not parts[-1].endswith(b"\n"):
-        connection.settimeout(max(0.01, by - monotonic()))
-        part = connection.recv(_PART)
+        left = max(0.01, by - monotonic())
+        connection.settimeout(min(left, _GLANCE))
+        try:
+            part = connection.recv(_PART)
+        except TimeoutError:
+            if left <= _GLANCE or _is_stopped(pid):
+                raise
+            continue
         if not part:
             raise NoAnswer(f"pid {pid} gave no answer: it ended, or forked, meanwhile")
         parts.append(part)
@@ -89,13 +97,18 @@ def _answer(line: bytes, pid: int) -> dict[str, Any]:
     return answer
 
 
-def _silence(pid: int) -> str:
+def _silence(pid: int, patience: float) -> str:
     """What it does instead of answering."""
+    if _is_stopped(pid):
+        return "is stopped and cannot answer (kill -CONT lets it go on)"
+    return f"does not answer within {patience:g} s"
+
+
+def _is_stopped(pid: int) -> bool:
+    """By a signal or a debugger.  Where the system does not say so, it is not."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             state = file.read().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        state = ""
-    if state in ("T", "t"):
-        return "is stopped (kill -CONT lets it go on): no answer"
-    return "does not answer"
+        return False
+    return state in ("T", "t")
