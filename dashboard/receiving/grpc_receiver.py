@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from ..storing.writer import Busy, CannotWrite
+from ..storing.writer import Busy, CannotWrite, Unreadable
 from .decoding import MAX_BODY, SIGNALS, Refused, Signal, from_protobuf
 from .intake import Intake
 
@@ -54,7 +54,7 @@ class GrpcReceiver:
             try:
                 message = from_protobuf(signal, data)
                 rejected = self._intake.hand_in(signal, message, len(data)).result()
-            except Refused as error:
+            except (Refused, Unreadable) as error:
                 self._intake.refused += 1
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             except (Busy, CannotWrite) as error:

@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 
 from ..guarding import guard
-from ..storing.writer import Busy, CannotWrite
+from ..storing.writer import Busy, CannotWrite, Unreadable
 from .decoding import JSON, MAX_BODY, PROTOBUF, SIGNALS, Refused, Signal, message_of, unpacked
 from .intake import Intake
 
@@ -46,6 +46,9 @@ def _handler(
         except Refused as error:
             intake.refused += 1
             return _failure(content_type, error.status, str(error))
+        except Unreadable as error:
+            intake.refused += 1
+            return _failure(content_type, 400, str(error))
         except (Busy, CannotWrite) as error:
             return _failure(content_type, 503, str(error), _RETRY_AFTER)
         return _response(content_type, 200, intake.answer(signal, rejected))
@@ -65,8 +68,7 @@ async def _keep(
         return message_of(signal, plain, content_type), len(plain)
 
     message, size = await loop.run_in_executor(executor, decode)
-    # A sender that gives up does not take back what it has sent.
-    return await asyncio.shield(asyncio.wrap_future(intake.hand_in(signal, message, size)))
+    return await asyncio.wrap_future(intake.hand_in(signal, message, size))
 
 
 def _failure(

@@ -8,8 +8,8 @@ from .decoding import LOGS, METRICS, TRACES, Signal
 
 _KINDS = {TRACES: SPANS, METRICS: POINTS}
 _WHY = {
-    TRACES: "a span has a trace id of 16 bytes and a span id of 8, neither of them zero",
-    METRICS: "there are more series than the dashboard keeps, or attributes longer than 2,000",
+    TRACES: "a trace id of 16 bytes and a span id of 8, neither of them zero",
+    METRICS: "finite numbers, at most 1,000 buckets, 2,000 characters of attributes, 50,000 series",
 }
 
 
@@ -34,7 +34,7 @@ class Intake:
         response = signal.response()
         if rejected:
             partial = response.partial_success
-            partial.error_message = f"expected otherwise: {_WHY[signal]}"
+            partial.error_message = f"expected {_WHY[signal]}"
             if signal is TRACES:
                 partial.rejected_spans = rejected
             else:

@@ -7,6 +7,7 @@ Points are kept as they came; what is cumulative is subtracted when it is looked
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Any
 
 from .attributes import attributes_of
@@ -18,6 +19,7 @@ MAX_REMEMBERED = 20_000
 MAX_ATTRIBUTES = 2_000
 """Characters of JSON; a point with more is left out."""
 MAX_NAME = 500
+MAX_BUCKETS = 1_000
 _DELTA = 1
 _NOT_RECORDED = 1
 """A flag of a point."""
@@ -26,28 +28,30 @@ Point = tuple[int, float | None, int, str | None]
 """Time, value, beginning of what it sums up, buckets."""
 
 
+class Odd(Exception):
+    """A point that nothing can be drawn of: not a number, or more buckets than anybody reads."""
+
+
 def _number(point: Any) -> Point:
     value = point.as_int if point.WhichOneof("value") == "as_int" else point.as_double
+    if not isfinite(value):
+        raise Odd
     return (point.time_unix_nano, float(value), point.start_time_unix_nano, None)
 
 
 def _histogram(point: Any) -> Point:
-    buckets = {
-        "count": point.count,
-        "sum": point.sum,
-        "bounds": list(point.explicit_bounds),
-        "counts": list(point.bucket_counts),
-    }
-    return (point.time_unix_nano, None, point.start_time_unix_nano, json.dumps(buckets))
+    return _with_buckets(point, list(point.explicit_bounds), list(point.bucket_counts))
 
 
 def _exponential(point: Any) -> Point:
     """As buckets with bounds: those of negative numbers, zero, those of positive ones."""
-    base = 2.0 ** (2.0**-point.scale)
+    negative, positive = point.negative, point.positive
+    if len(negative.bucket_counts) + len(positive.bucket_counts) > MAX_BUCKETS:
+        raise Odd
     bounds: list[float] = []
     counts: list[int] = []
     try:
-        negative, positive = point.negative, point.positive
+        base = 2.0 ** (2.0**-point.scale)
         for place in reversed(range(len(negative.bucket_counts))):
             counts.append(negative.bucket_counts[place])
             bounds.append(-(base ** (negative.offset + place)))
@@ -56,17 +60,26 @@ def _exponential(point: Any) -> Point:
         for place, number in enumerate(positive.bucket_counts):
             counts.append(number)
             bounds.append(base ** (positive.offset + place + 1))
-    except OverflowError:
-        bounds, counts = [], [point.count]
-    buckets = {"count": point.count, "sum": point.sum, "bounds": bounds, "counts": [*counts, 0]}
+    except (OverflowError, ZeroDivisionError):
+        raise Odd from None
+    return _with_buckets(point, bounds, [*counts, 0])
+
+
+def _with_buckets(point: Any, bounds: list[float], counts: list[int]) -> Point:
+    if len(counts) > MAX_BUCKETS or not all(map(isfinite, (point.sum, *bounds))):
+        raise Odd
+    buckets = {"count": point.count, "sum": point.sum, "bounds": bounds, "counts": counts}
     return (point.time_unix_nano, None, point.start_time_unix_nano, json.dumps(buckets))
 
 
 def _summary(point: Any) -> Point:
+    quantiles = {str(one.quantile): one.value for one in point.quantile_values[:MAX_BUCKETS]}
+    if not all(map(isfinite, (point.sum, *quantiles.values()))):
+        raise Odd
     buckets = {
         "count": point.count,
         "sum": point.sum,
-        "quantiles": {str(q.quantile): q.value for q in point.quantile_values},
+        "quantiles": quantiles,
     }
     return (point.time_unix_nano, None, point.start_time_unix_nano, json.dumps(buckets))
 
@@ -145,9 +158,10 @@ class MetricsIntake:
         series = self._numbers[key]
         if series is None:
             return False
-        at, value, since, buckets = _READERS[metric.WhichOneof("data")][1](point)
-        if value is not None and value - value != 0:
-            return True
+        try:
+            at, value, since, buckets = _READERS[metric.WhichOneof("data")][1](point)
+        except Odd:
+            return False
         self._points.append(
             (series, min(at or now, MAX_TIME), value, min(since, MAX_TIME), buckets)
         )

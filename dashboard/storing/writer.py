@@ -26,6 +26,7 @@ MAX_WAITING = 16 << 20
 """Bytes of requests as they were sent; in memory they are five times that."""
 MAX_TRANSACTION = 4 << 20
 """Bytes of requests that are written at once."""
+_CLOSED = "closed database"
 _DAMAGED = ("malformed", "not a database", "disk image")
 
 SPANS = "spans"
@@ -38,6 +39,10 @@ class Busy(Exception):
 
 class CannotWrite(Exception):
     """It could not be written; the sender may come back.  The text says why."""
+
+
+class Unreadable(Exception):
+    """A request of a shape that cannot be written, however often it is sent."""
 
 
 class Job(NamedTuple):
@@ -111,11 +116,13 @@ class Writer:
 
     def hand_in(self, kind: str, message: Any, size: int) -> "Future[int]":
         """Have a request of `size` bytes written.  The future has the number of spans or points
-        that were left out, once the others are on disk; or CannotWrite.  Raises Busy.
+        that were left out, once the others are on disk; or CannotWrite, Unreadable.  Raises Busy.
 
         For any thread.
         """
         job = Job(kind, message, size, Future())
+        # A sender that goes away does not take it back.
+        job.done.set_running_or_notify_cancel()
         with self._condition:
             if self._stopping:
                 raise Busy("the dashboard is ending")
@@ -163,9 +170,9 @@ class Writer:
                 self._fail(jobs, again)
                 return
         except Exception as error:
-            # A message of a shape that nobody thought of: it shall not end the thread.
+            # It shall neither end the thread nor take others with it.
             self._take_back()
-            self._fail(jobs, error)
+            self._one_by_one(jobs, error)
             return
         self._database.trouble = None
         self.spans += change.spans
@@ -175,6 +182,13 @@ class Writer:
             job.done.set_result(number)
         with suppress(Exception):
             self._changed(change)
+
+    def _one_by_one(self, jobs: list[Job], error: Exception) -> None:
+        if len(jobs) == 1:
+            jobs[0].done.set_exception(Unreadable(f"it cannot be kept: {error!r:.200}"))
+            return
+        for job in jobs:
+            self._write([job])
 
     def _transaction(self, jobs: list[Job]) -> tuple[list[int], Change]:
         tables, now = self._tables, self._clock()
@@ -224,11 +238,17 @@ class Writer:
         text = str(error)
         if "full" in text:
             return self._emptied()
-        if any(word in text for word in _DAMAGED):
-            self._tables.connection.close()
-            self._database.replace(f"it is damaged ({text})")
-            self._tables = Tables(self._database)
-            return True
+        try:
+            if any(word in text for word in _DAMAGED):
+                self._tables.connection.close()
+                self._database.replace(f"it is damaged ({text})")
+                self._tables = Tables(self._database)
+                return True
+            if _CLOSED in text:  # the line above came no further
+                self._tables = Tables(self._database)
+                return True
+        except (OSError, sqlite3.Error):
+            return False
         return False
 
     def _emptied(self) -> bool:

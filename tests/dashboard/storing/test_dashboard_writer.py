@@ -177,6 +177,59 @@ def test_a_full_disk_lets_the_oldest_go(store: Store) -> None:
     assert store.get("/api/traces", limit=1)["traces"][0]["trace_id"] == trace_id(3_599).hex()
 
 
+def test_points_that_nothing_can_be_drawn_of_are_left_out(store: Store) -> None:
+    made = Metrics().gauge("a", float("nan"), 1).gauge("b", float("inf"), 1)
+    made.histogram("c", [float("inf")], [1, 2], 1).histogram("d", [1.0] * 2_000, [1] * 2_001, 1)
+    wide = made.request.resource_metrics[0].scope_metrics[0].metrics.add(name="e")
+    wide.exponential_histogram.data_points.add(count=1, scale=-20, time_unix_nano=START)
+    assert store.add(made.gauge("f", 1.0, 1).request) == 5
+    assert count(store, "points") == 1
+
+
+def test_an_exponential_histogram_becomes_one_with_bounds(store: Store) -> None:
+    request = Metrics().gauge("other", 1, 1).request
+    metric = request.resource_metrics[0].scope_metrics[0].metrics.add(name="e", unit="s")
+    for at, number in ((1, 1), (2, 101)):
+        point = metric.exponential_histogram.data_points.add(
+            count=number, sum=number * 3.0, scale=0, time_unix_nano=START + at * SECOND
+        )
+        point.positive.offset = 1
+        point.positive.bucket_counts.append(number)
+    metric.exponential_histogram.aggregation_temporality = 2
+    assert store.add(request) == 0
+    asked = {"process": 1, "from_": START / 1e9, "to": START / 1e9 + 9}
+    drawn = store.get("/api/metrics/{name}", "e", **asked)["chart"]["series"]
+    lines = {one["labels"]["statistic"]: one["values"] for one in drawn}
+    assert lines["mean"] == [3.0]
+    assert lines["p50"] == [3.0]  # half-way from 2 to 4
+
+
+def test_what_cannot_be_written_takes_nobody_with_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = store.writer._tables.spans.take
+
+    def taking(request: Any, now: int) -> tuple[int, int]:
+        if request.resource_spans[0].scope_spans[0].spans[0].name == "poison":
+            raise ZeroDivisionError
+        return take(request, now)
+
+    monkeypatch.setattr(store.writer._tables.spans, "take", taking)
+    store.writer._condition.acquire()
+    try:  # so that all are written at once
+        good = store.writer.hand_in(SPANS, traces(span(1, 1)), 1)
+        bad = store.writer.hand_in(SPANS, traces(span(2, 2, name="poison")), 1)
+        again = store.writer.hand_in(SPANS, traces(span(3, 3)), 1)
+    finally:
+        store.writer._condition.release()
+    assert (good.result(30), again.result(30)) == (0, 0)
+    assert not bad.cancel()
+    with pytest.raises(writer.Unreadable, match="ZeroDivisionError"):
+        bad.result(30)
+    assert count(store, "traces") == 2
+    assert [node["number"] for node in store.get("/api/flow")["nodes"]] == [2]
+
+
 def test_names_series_and_graph_are_bounded_however_many_are_made_up(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
