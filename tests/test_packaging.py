@@ -43,6 +43,13 @@ def test_a_wheel_holds_every_module_at_its_place(wheel: Path) -> None:
     assert {name for name in held if name.endswith(".py")} == expected
 
 
+def test_a_wheel_holds_the_page_of_the_dashboard(wheel: Path) -> None:
+    files = {path for path in (ROOT / "dashboard" / "static").rglob("*") if path.is_file()}
+    expected = {f"whence/{path.relative_to(ROOT).as_posix()}" for path in files}
+    assert "whence/dashboard/static/index.html" in expected
+    assert expected - set(zipfile.ZipFile(wheel).namelist()) == set()
+
+
 def test_every_folder_with_modules_is_packaged() -> None:
     """Packages are listed by hand: a new folder that is not would be missing from the wheel."""
     tops = (
