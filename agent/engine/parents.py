@@ -171,10 +171,12 @@ def forget_family(child: SpanLifetime) -> None:
 
 
 def _settle_family(child: SpanLifetime) -> None:
-    if child.parent is not None:
-        child.parent, link = standing_for(child.parent)
-        if child.parent is None and child.segments is None:
-            child.link = link
+    parent = child.parent
+    if parent is not None:
+        if parent.transparent or parent.fate is DROPPED:
+            child.parent, link = standing_for(parent)
+            if child.parent is None and child.segments is None:
+                child.link = link
     elif isinstance(child.link, SpanLifetime):
         stands, link = standing_for(child.link)
         child.link = stands or link
