@@ -31,6 +31,7 @@ READER = "reader"
 PERIODIC = "periodic"
 TASK = "task"
 SLEEP = "sleep"
+RUNS = "runs"
 
 KINDS = {
     BLOCKED: "a callback holds its loop",
@@ -48,6 +49,7 @@ KINDS = {
     HELD: "a lock that another task keeps",
     TASK: "a task that waits",
     SLEEP: "a task that sleeps",
+    RUNS: "a callback that is executing",
 }
 """Kind of a finding -> what it is; the likely culprits first."""
 
@@ -232,18 +234,21 @@ class _Case:
     def _threads(self) -> Iterator[Finding]:
         jobs = {one.thread for one in self.snapshot.resources if one.type == "ExecutorJob"}
         for thread in self.snapshot.threads:
-            if thread.held_for >= _LONG:
-                yield self._blocked(thread)
+            if thread.held_for:
+                yield self._holding(thread)
             elif not (thread.main or thread.daemon or thread.ident in jobs or _is_idle(thread)):
                 yield self._thread(thread)
 
-    def _blocked(self, thread: ThreadNow) -> Finding:
+    def _holding(self, thread: ThreadNow) -> Finding:
         one = self.by_id.get(thread.async_id)
         name = "a callback" if one is None else _called(one)
-        text = f"{name} has been holding its loop for {_seconds(thread.held_for)}"
+        kind, text = RUNS, f"{name} is executing"
+        if thread.held_for >= _LONG:
+            kind = BLOCKED
+            text = f"{name} has been holding its loop for {_seconds(thread.held_for)}"
         path = () if one is None else self._made(one)
         ids = (thread.async_id,)
-        return Finding(BLOCKED, text, ids, (*path, _line("now", thread.at)), True)
+        return Finding(kind, text, ids, (*path, _line("now", thread.at)), True)
 
     def _thread(self, thread: ThreadNow) -> Finding:
         one = next(
