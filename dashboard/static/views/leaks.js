@@ -1,7 +1,7 @@
 // Leaks: what became garbage before it was settled or closed, by the line that made it.
 
 import { fill, h } from "../element.js";
-import { ago, count, plural } from "../format.js";
+import { ago, count } from "../format.js";
 import { code, empty } from "../parts.js";
 import { href } from "../route.js";
 import { Table } from "../table.js";
@@ -36,12 +36,12 @@ export function open(page) {
       const { sites, types } = await page.ask("leaks", { service: page.service() });
       const leaked = types.filter((one) => one.leaked > 0);
       fill(counters, leaked.map((one) =>
-        h("div", { class: "card tile" }, h("span", { class: "muted" }, `${one.type} · ${one.service}`), h("b", { class: "number" }, count(one.leaked)), h("span", { class: "muted" }, `leaked; ${plural(one.active, "alive").replace(/s$/, "")} now`))));
+        h("div", { class: "card tile" }, h("span", { class: "muted" }, `${one.type} · ${one.service}`), h("b", { class: "number" }, count(one.leaked)), h("span", { class: "muted" }, `leaked; ${count(one.active)} alive now`))));
       table.set(sites);
       if (sites.length > 0) {
         if (!table.element.isConnected) fill(content, table.element);
       } else if (leaked.length > 0) {
-        fill(content, empty("Only counted", "These types become no spans, so there is no line to show. Ask for them by name:", "whence run --dashboard --types +Future app.py"));
+        fill(content, empty("Only counted", "These types become no spans unless they are asked for, so there is no line to show:", "whence run --dashboard --types all app.py"));
       } else {
         fill(content, empty("No leaks", "Everything that was made has been settled, closed, or is still in use. What is open now is in the view Now."));
       }
