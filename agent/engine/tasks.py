@@ -113,6 +113,7 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
 
 def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
     own = False
+    code: CodeType | None
     if type(coroutine) is CoroutineType:
         lifetime.name, code = coroutine.__qualname__, coroutine.cr_code
     else:
