@@ -153,7 +153,8 @@ def _lifetime_of_handle(handle: Any) -> Lifetime | None:
     if lifetime is None and brackets:
         for referent in get_referents(handle):
             if type(referent) in brackets:
-                found = referent.lifetime
+                # The loop may have it before its lifetime is made.
+                found = getattr(referent, "lifetime", None)
                 return found if isinstance(found, Lifetime) else None
     return lifetime
 

@@ -139,10 +139,17 @@ def test_a_blocked_loop_answers_a_signal_with_the_line_that_blocks(launch: Launc
 
 def test_a_handler_of_the_program_stays(launch: Launcher) -> None:
     source = """
-        import signal
-        signal.signal(signal.SIGUSR1, lambda number, frame: print("mine", flush=True))
+        import os, signal, sys, time
+        heard = []
+
+        def mine(number, frame):
+            heard.append(number)
+
+        signal.signal(signal.SIGUSR1, mine)
         print("ready", flush=True)
-        signal.pause()
+        while not heard:
+            time.sleep(0.01)
+        print("mine")
     """
     child = started(launch, source, "--on-signal", "why")
     child.send_signal(signal.SIGUSR1)
