@@ -248,7 +248,8 @@ class _Look:
             return READY if due is not None and due <= self.now else WAITING
         if row is FUTURE:
             return PENDING
-        if row.once or (row.queue is not None and not getattr(lifetime, "steps", 0)):
+        steps = lifetime.steps if isinstance(lifetime, RecordedLifetime) else 0
+        if row.once or (row.queue is not None and not steps):
             return READY
         return OPEN
 
@@ -258,8 +259,9 @@ class _Look:
         now = self.now
         age = max(0, now - lifetime.created)
         run, ready, in_state = lifetime.run, lifetime.ready, age
-        if state is RUNNING and getattr(lifetime, "entered", 0):
-            in_state = max(0, now - lifetime.entered)
+        entered: int = getattr(lifetime, "entered", 0)
+        if state is RUNNING and entered:
+            in_state = max(0, now - entered)
             run += in_state
         elif state is READY:
             in_state = max(0, now - lifetime.scheduled)

@@ -8,6 +8,7 @@ heap is walked for each step outwards: it is done for `why` alone, and for a few
 
 import gc
 import sys
+from _weakref import getweakrefcount
 from collections import Counter, deque
 from time import perf_counter
 from types import BuiltinMethodType, CellType, FrameType, MethodType
@@ -88,7 +89,10 @@ class _Search:
 
     def _is_held_by_others(self, layer: tuple[Any, ...], index: int, known: Counter[int]) -> bool:
         """Whether there are references that no referrer accounts for: more than the collector's
-        view, our two lists, and the call here."""
+        view, our two lists, and the call here; or weak ones: a stream's reader is known so to the
+        protocol that fills it."""
+        if getweakrefcount(layer[index]):
+            return True
         ours = 2 + sum(one is layer[index] for one in self._futures)
         return sys.getrefcount(layer[index]) - ours > known[id(layer[index])]
 
