@@ -13,6 +13,7 @@ from typing import Any
 
 from ..engine.sites import PLUMBING, whose
 from .finding import Found, lifetime_of
+from .pace import Pace
 
 MAX_CALLBACKS = 1000
 """Done callbacks of one future that are looked at."""
@@ -85,11 +86,12 @@ class Awaiting:
             self.awaited_by.setdefault(awaited, []).append(waiter)
 
 
-def awaiting(found: Found) -> Awaiting:
+def awaiting(found: Found, pace: Pace) -> Awaiting:
     """The edges of all that was found, but for the tasks, which are looked at one by one."""
     edges = Awaiting()
     for handle, lifetime in found.handles:
         edges.look_at_handle(handle, lifetime.async_id)
+        pace.breathe()
     for job, lifetime in found.jobs:
         edges.look_at_job(job, lifetime.async_id)
     return edges

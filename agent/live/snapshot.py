@@ -114,7 +114,7 @@ class _Look:
             for thread_id, state in list(threads.items())
             if state.current.async_id > 1 and thread_id in alive
         }
-        self.edges: Awaiting = awaiting(found)
+        self.edges: Awaiting = awaiting(found, self.pace)
         self.sites: dict[tuple[Any, int], Site | None] = {}
         self.chains: dict[int, tuple[Hop, ...]] = {}
 

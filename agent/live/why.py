@@ -131,8 +131,8 @@ def _merged(findings: Iterable[Finding]) -> Iterator[Finding]:
     """One for each kind and place, the likely culprits first."""
     places: dict[Any, list[Finding]] = {}
     for one in findings:
-        key = one.kind, [(line.label, line.site) for line in one.path[-2:]]
-        places.setdefault(repr(key), []).append(one)
+        key = one.kind, tuple(line.site for line in one.path[-2:])
+        places.setdefault(key, []).append(one)
     merged = []
     for same in places.values():
         first = same[0]
