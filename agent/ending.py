@@ -73,7 +73,7 @@ def text() -> str:
     found = _ask() if _noted is None else _noted
     if not found.findings:
         return "whence: nothing was open at the end"
-    return text_of(found.as_dict(), colour=is_terminal())
+    return text_of(found.as_dict(), colour=is_terminal(), over=not _waits)
 
 
 def is_terminal() -> bool:

@@ -14,14 +14,17 @@ MAX_FINDINGS = 20
 _BOLD, _DIM, _RED, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 
 
-def text_of(answer: dict[str, Any], *, colour: bool = False) -> str:
-    """Lines for a person: each finding, and its path with the source line at each hop."""
+def text_of(answer: dict[str, Any], *, colour: bool = False, over: bool = False) -> str:
+    """Lines for a person: each finding, and its path with the source line at each hop.
+
+    `over`: the process is about to end."""
     findings = answer["findings"]
     if not findings:
         return f"whence: nothing found that keeps process {answer['pid']}"
     paint = _painted if colour else _plain
     count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
-    lines = [f"whence: why process {answer['pid']} goes on: {count}, the likeliest first"]
+    goes_on = "went on" if over else "goes on"
+    lines = [f"whence: why process {answer['pid']} {goes_on}: {count}, the likeliest first"]
     for number, finding in enumerate(findings[:MAX_FINDINGS], 1):
         mark = paint(f"{number}. ", _BOLD)
         lines += ["", mark + paint(finding["text"], _RED if number == 1 else _BOLD)]
