@@ -63,8 +63,8 @@ class Destination:
         self.sent = 0
         self.unsampled = 0
         self.failed = 0
-        """Spans that did not arrive and never will, those included that nobody tried to send.  Kept,
-        not worked out when it is asked for: other threads ask, and it only ever grows."""
+        """Spans that did not arrive and never will, those included that nobody tried to send.  Not
+        worked out when it is asked for: other threads ask, and it only ever grows."""
         self.waiting = 0
         """Spans that the exporter has, for another try."""
         self._handed = 0
