@@ -198,7 +198,8 @@ class _Look:
     def _resource(self, lifetime: Lifetime) -> ActiveResource:
         async_id = lifetime.async_id
         task = self.tasks.get(async_id)
-        stack, thread = self._stack(lifetime, task)
+        suspended = [] if task is None else chain(task.get_coro())
+        stack, thread = self._stack(lifetime, suspended)
         state = self._state(lifetime, task)
         name, calls = getattr(lifetime, "name", None), None
         if async_id in self.handles:
@@ -219,7 +220,7 @@ class _Look:
             site=self._site(lifetime),
             at=stack.site or calls,
             stack=sites_of(stack),
-            waits_for=None if task is None else called_at(stack),
+            waits_for=called_at(stack, suspended) if suspended else None,
             awaits=tuple(self.edges.awaits.get(async_id, ())),
             awaited_by=tuple(self.edges.awaited_by.get(async_id, ())),
             trigger_chain=self._chain(lifetime),
@@ -227,15 +228,13 @@ class _Look:
             details=dict(getattr(lifetime, "attributes", None) or {}),
         )
 
-    def _stack(self, lifetime: Lifetime, task: Any) -> tuple[Stack, int | None]:
+    def _stack(self, lifetime: Lifetime, suspended: list[Any]) -> tuple[Stack, int | None]:
         thread = self.executing.get(lifetime.async_id)
         made_in = getattr(lifetime, "thread_id", None)
         if thread is not None:
             held = look(thread) if threads[thread].entered else None
             return held or stack_of_thread(thread), thread
-        if task is not None:
-            return stack_of(chain(task.get_coro())), made_in
-        return Stack([]), made_in
+        return stack_of(suspended), made_in
 
     def _state(self, lifetime: Lifetime, task: Any) -> str:
         if lifetime.async_id in self.executing or getattr(lifetime, "resource", None) is not None:

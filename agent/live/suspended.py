@@ -54,7 +54,7 @@ def sites_of(stack: Stack) -> tuple[Site, ...]:
     )
 
 
-def called_at(stack: Stack) -> str | None:
+def called_at(stack: Stack, suspended: list[Any]) -> str | None:
     """What the innermost line of the program's own has called that does not return."""
     at, called = stack.site, None
     for code, line in stack.frames:
@@ -62,11 +62,13 @@ def called_at(stack: Stack) -> str | None:
             break
         if code.co_qualname not in _SAYS_NOTHING:
             called = code.co_qualname
+    if called is None:
+        called = next((one.__qualname__ for one in suspended if _is_of_cython(one)), None)
     return called
 
 
 def _place(suspended: Any) -> tuple[CodeType, int] | None:
-    frame = _first_of(suspended, _FRAMES)
+    frame = None if _is_of_cython(suspended) else _first_of(suspended, _FRAMES)
     code: CodeType | None = getattr(frame, "f_code", None)
     if code is None or is_ours(code):
         return None
@@ -74,8 +76,13 @@ def _place(suspended: Any) -> tuple[CodeType, int] | None:
 
 
 def _has_frame(awaited: Any) -> bool:
-    # Cython's coroutines look like Python's.
-    return isinstance(awaited, _SUSPENDED) or type(awaited).__name__ == "_cython_coroutine"
+    return isinstance(awaited, _SUSPENDED) or _is_of_cython(awaited)
+
+
+def _is_of_cython(awaited: Any) -> bool:
+    """A coroutine of uvloop, say: it looks like Python's, but its file is none that one has."""
+    kind = type(awaited)
+    return kind.__module__.startswith("_cython") and kind.__name__.endswith("coroutine")
 
 
 def _first_of(suspended: Any, names: tuple[str, ...]) -> Any:

@@ -350,7 +350,7 @@ def _is_idle(thread: ThreadNow) -> bool:
 
 
 def _is_of_the_loop(one: ActiveResource) -> bool:
-    """A reader of a server, a connection or the loop itself."""
+    """A reader of a server, a connection or the loop itself; or of a loop that was not found."""
     is_watched = one.type in ("Reader", "Writer")
     return is_watched and (one.at is None or whose(one.at.file) is PLUMBING)
 
