@@ -134,7 +134,6 @@ def _attach_from_environment() -> None:
     chosen = resolve(environ=environ)
     # An agent that nobody in the program asked for never ends somebody's server.
     engine.set_hook_error_policy("log")
-    by_run = environment.RUN_PID in environ
     speaks = not chosen.quiet and (environment.is_run_process(environ) or chosen.verbose)
     if speaks and chosen.on_exit != "none":
         # Registered before the pipeline, so that it runs after the last span is sent.
@@ -143,9 +142,6 @@ def _attach_from_environment() -> None:
         if chosen.on_exit == "why":
             ending.want()
     _start(chosen)
-    if not by_run:
-        for label in chosen.without_effect():
-            warn(f"{label} has no effect in this version")
     if speaks and environ.get(environment.STARTED) != str(os.getpid()):
         environ[environment.STARTED] = str(os.getpid())
         say(start_line(_start_facts(chosen)))

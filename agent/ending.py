@@ -97,5 +97,6 @@ def _say_if_it_waits() -> None:
     sleep(_PATIENCE)
     if _waits:
         _noted = None
-        say(text())
+        said = text()
         _said = True
+        say(said)

@@ -55,8 +55,6 @@ def run(options: "Layer", words: "Sequence[str]") -> int:
         environ = dict(os.environ)
         environ.pop(environment.ATTACH, None)
     else:
-        for label in settings.without_effect():
-            warn(f"{label} has no effect in this version")
         if settings.dashboard:
             from .pointing import point_at_dashboard
 

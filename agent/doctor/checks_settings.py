@@ -6,7 +6,7 @@ from ..settings.config import DEFAULT, SettingError, disabled_by, resolve
 from ..settings.environment import ATTACH, COMMAND, FIRST_PID, PREFIX, RUN_PID
 from ..settings.options import TABLE
 from ..settings.project import find_project_settings
-from .findings import ERROR, NOTE, WARNING, Finding
+from .findings import ERROR, WARNING, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def settings_as_json(settings: "Settings") -> list[dict[str, object]]:
 
 
 def check_settings(read: Read, environ: "Mapping[str, str]") -> "Iterator[Finding]":
-    """What is wrong, misspelt, without effect, or switches all off."""
+    """What is wrong, misspelt, or switches all off."""
     for text in read.wrong:
         yield Finding(ERROR, text, "programs run without the agent", "correct or unset it")
     switch = disabled_by(environ)
@@ -86,8 +86,6 @@ def check_settings(read: Read, environ: "Mapping[str, str]") -> "Iterator[Findin
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in _KNOWN:
             yield Finding(WARNING, f"{name} is no setting", "it does nothing", _near(name))
-    for label in read.settings.without_effect():
-        yield Finding(NOTE, f"{label} has no effect in this version")
 
 
 def _near(name: str) -> str:

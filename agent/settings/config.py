@@ -122,14 +122,6 @@ class Settings:
         """`output` for this process: `%p` replaced by its pid."""
         return self.output and self.output.replace("%p", str(os.getpid()))
 
-    def without_effect(self) -> list[str]:
-        """The settings, as the user called them, that have no effect in this version."""
-        return [
-            label
-            for name, (label, _) in self._origins.items()
-            if BY_NAME[name].later(getattr(self, name))
-        ]
-
 
 def resolve(
     *layers: "Layer", environ: "Mapping[str, str]", project: "Layer | None" = None

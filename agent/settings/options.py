@@ -32,13 +32,11 @@ class Setting:
 
     `otel` are the OTEL_* variables that stand in for the setting's own; with `left_to_otel` they
     are not read here but make the value None: the exporters do as OpenTelemetry's SDK does.
-    `later` tells of a value whether it is accepted but has no effect in this version.
     """
 
     __slots__ = (
         "default",
         "help",
-        "later",
         "left_to_otel",
         "metavar",
         "name",
@@ -60,7 +58,6 @@ class Setting:
         short: str = "",
         otel: tuple[str, ...] = (),
         left_to_otel: bool = False,
-        later: "Callable[[Any], bool]" = lambda value: False,
     ) -> None:
         self.name = name
         self.option = "--" + name.replace("_", "-")
@@ -72,7 +69,6 @@ class Setting:
         self.short = short
         self.otel = otel
         self.left_to_otel = left_to_otel
-        self.later = later
 
     @property
     def is_flag(self) -> bool:

@@ -381,14 +381,6 @@ class TestStderr:
         assert by_run.json["attached"] is False
         assert by_run.err == warning
 
-    def test_an_option_without_effect_says_so_once(self, launch: Launcher) -> None:
-        script = launch.write("app.py", "")
-        ran = launch.run("-q", "--on-exit", "why", script)
-        assert ran.err == "whence: --on-exit has no effect in this version\n"
-        environ = {"WHENCE_ATTACH": "1", "WHENCE_ON_EXIT": "why"}
-        by_environment = launch(launch.python, script, env=environ)
-        assert by_environment.err == "whence: WHENCE_ON_EXIT has no effect in this version\n"
-
     @pytest.mark.parametrize(
         "off", [{"WHENCE_DISABLED": "1"}, {"OTEL_SDK_DISABLED": "true"}], ids=["ours", "otel"]
     )

@@ -108,6 +108,7 @@ def test_every_setting_is_read_alike_from_option_variable_keyword_and_project(
         "metrics_port": "9464",
         "dashboard": "true",
         "on_exit": "none",
+        "on_signal": "why",
         "no_messages": "true",
         "no_live": "true",
         "no_child": "true",
@@ -164,6 +165,7 @@ WRONG = [
     ("metrics_port", "65536", "expected a port from 0 (any free one) to 65535, not '65536'"),
     ("dashboard", "maybe", "expected 1 or 0, not 'maybe'"),
     ("on_exit", "dump", "expected one of report, why, none, not 'dump'"),
+    ("on_signal", "dump", "expected one of why, none, not 'dump'"),
     ("no_messages", "some", "expected 1 or 0, not 'some'"),
     ("no_live", "2", "expected 1 or 0, not '2'"),
     ("no_child", "2", "expected 1 or 0, not '2'"),
@@ -401,12 +403,6 @@ class TestTypes:
 
 def test_stacks_are_a_number_of_frames() -> None:
     assert [settings(stacks=text).stacks for text in ("off", "site", "12")] == [0, 1, 12]
-
-
-def test_what_has_no_effect_yet_is_named_as_the_user_named_it() -> None:
-    chosen = settings({"WHENCE_DASHBOARD": "1"}, metrics_port="0", on_exit="none", types="Task")
-    assert chosen.without_effect() == []
-    assert settings().without_effect() == []
 
 
 def test_a_dashboard_is_a_switch_or_the_address_that_was_found() -> None:
