@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -132,8 +133,19 @@ def test_a_blocked_loop_answers_a_signal_with_the_line_that_blocks(launch: Launc
         asyncio.run(main())
     """
     child = started(launch, source, "--on-signal", "why")
-    child.send_signal(signal.SIGUSR1)
+    found = threading.Event()
+
+    def ask() -> None:
+        """Again and again: the first time it may not sleep yet."""
+        while not found.is_set():
+            child.send_signal(signal.SIGUSR1)
+            found.wait(1)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
     said = told(child, r"time\.sleep\(3600\)  # blocks")
+    found.set()
+    asking.join()
     assert "task main" in said
     assert "app.py:6" in said
 
