@@ -7,7 +7,7 @@ on at once.  A handler that the program has set, or sets later, stays.
 import os
 from typing import Any
 
-from .background import Background
+from .background import REFUSED, Background
 from .ending import is_terminal
 from .report import say, warn
 
@@ -29,12 +29,18 @@ def install() -> None:
 
 
 _asked = False
+_process = os.getpid()
 
 
 def _answer(number: int, frame: Any) -> None:
-    global _asked
+    global _asked, _thread, _process
+    if os.getpid() != _process:
+        # A fork inherits the handler, and not the thread that was answering, maybe.
+        _process, _thread = os.getpid(), Background(_say_why, _answer_once_more)
     _asked = True
-    _thread.start()
+    if _thread.start() is REFUSED:
+        # Python 3.12 starts none while the main thread waits for others at the end.
+        _say_why()
 
 
 def _answer_once_more() -> None:

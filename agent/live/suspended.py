@@ -68,7 +68,7 @@ def called_at(stack: Stack, suspended: list[Any]) -> str | None:
 
 
 def _place(suspended: Any) -> tuple[CodeType, int] | None:
-    frame = None if _is_of_cython(suspended) else _first_of(suspended, _FRAMES)
+    frame: Any = None if _is_of_cython(suspended) else _first_of(suspended, _FRAMES)
     code: CodeType | None = getattr(frame, "f_code", None)
     if code is None or is_ours(code):
         return None

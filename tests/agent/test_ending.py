@@ -150,6 +150,35 @@ def test_a_blocked_loop_answers_a_signal_with_the_line_that_blocks(launch: Launc
     assert "app.py:6" in said
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_forked_child_answers_for_itself(launch: Launcher) -> None:
+    source = """
+        import os, signal, time
+
+        child = os.fork()
+        if not child:
+            def work():
+                print("ready", flush=True)
+                while True:
+                    time.sleep(0.01)
+
+            import threading
+            threading.Thread(target=work, name="worker").start()
+        else:
+            os.waitpid(child, 0)
+    """
+    parent = started(launch, source, "--on-signal", "why")
+    with open(f"/proc/{parent.pid}/task/{parent.pid}/children", encoding="ascii") as listed:
+        child = int(listed.read())
+    try:
+        os.kill(child, signal.SIGUSR1)
+        said = told(parent, r"app\.py:\d+ +time\.sleep")
+        assert f"whence: why process {child} goes on" in said
+        assert "thread worker" in said
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_a_handler_of_the_program_stays(launch: Launcher) -> None:
     source = """
         import os, signal, sys, time
