@@ -35,7 +35,9 @@ def stranded(futures: list[Any], waiting: list[set[int]]) -> list[bool]:
     for index in range(min(len(futures), MAX_FUTURES)):
         if perf_counter() > until:
             break
-        answers[index] = _Search(futures, waiting[index]).is_stranded(index)
+        only_waiters = _Search(futures, waiting[index]).is_stranded(index)
+        # Who has settled it meanwhile has let go of it.
+        answers[index] = only_waiters and not futures[index].done()
     return answers
 
 

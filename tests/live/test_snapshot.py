@@ -302,6 +302,33 @@ def test_a_crowd_that_changes_meanwhile_can_be_looked_at(run: Callable[[Main], A
     assert max(looks) > 100
 
 
+def test_what_is_settled_meanwhile_is_not_stranded(recording: None) -> None:
+    looks: list[tuple[int, ...]] = []
+    replies: dict[int, asyncio.Future[None]] = {}
+
+    def settle(number: int) -> None:
+        replies.pop(number).set_result(None)
+
+    async def request(number: int) -> None:
+        loop = asyncio.get_running_loop()
+        replies[number] = loop.create_future()
+        loop.call_later(0.001, settle, number)
+        await replies[number]
+
+    def look() -> None:
+        looks.append(take(deep=True).stranded)
+
+    async def main() -> None:
+        for _ in range(10):
+            thread = Background(look)
+            thread.start()
+            while not thread.wait(0):
+                await asyncio.gather(*(request(number) for number in range(50)))
+
+    stock(main)
+    assert looks == [()] * 10
+
+
 def test_the_json_form_has_a_key_for_each_field(recording: None) -> None:
     import json
 
