@@ -1,10 +1,15 @@
-"""Tools for tests: the events of a block, as a list."""
+"""Tools for tests: the events of a block, as a list; and `pytest -p whence.testing`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .hooks import create_hook
+
+pytest_plugins = ("whence.instrumentation.pytest_plugin",)
+"""What pytest loads as well if it is told `-p whence.testing`.  Not by an entry point: for each of
+those pytest wants to rewrite the modules of its distribution, and warns of the ones that an
+attached program has imported already, which is an error where warnings are."""
 
 Event = tuple[Any, ...]
 """("init", async_id, type, trigger_async_id) or (name of another event, async_id)."""

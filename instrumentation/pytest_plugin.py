@@ -1,7 +1,4 @@
-"""The pytest plug-in `whence.testing`: which test leaves something open, and the events of a test.
-
-Does nothing unless it is asked for; every session of pytest imports it, so it imports little.
-"""
+"""The plug-in `pytest -p whence.testing`: which test leaves something open; a test's events."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

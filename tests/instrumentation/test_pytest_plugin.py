@@ -63,7 +63,8 @@ LEAVES = """
 
 def session(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
     pytester.makepyfile(source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+    ours = ("-p", "whence.testing", "-p", "no:cacheprovider")
+    return pytester.runpytest_subprocess(*ours, *options)
 
 
 def test_a_test_fails_that_leaves_something_open_and_is_told_where_it_was_made(
@@ -182,3 +183,18 @@ def test_the_fixture_gives_the_events_of_the_test(pytester: pytest.Pytester) -> 
             assert whence_events.names(task)[-1] == "destroy"
     """
     session(pytester, source).assert_outcomes(passed=1)
+
+
+def test_a_session_in_an_attached_process_has_no_warning_of_ours(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pytest warns of a plug-in whose modules it can no longer rewrite: it finds none of ours."""
+    monkeypatch.setenv("WHENCE_ATTACH", "1")
+    monkeypatch.setenv("WHENCE_EXPORT", "none")
+    pytester.makepyfile("""
+        import whence
+
+        def test_attached():
+            assert whence.attached()
+    """)
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
