@@ -136,9 +136,11 @@ def idler(dashboard: chromium.RunningDashboard) -> Iterator[object]:
     program.communicate(timeout=30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """One for all tests; each has a context of its own."""
+    """One for the tests of a file; each has a context of its own.
+
+    While there is one, Playwright's loop runs in this thread: no other test could run a loop."""
     with chromium.chromium() as started:
         yield started
 
