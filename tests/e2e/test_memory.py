@@ -17,6 +17,9 @@ OBJECTS_ALLOWED = 100
 READER = 1
 """Of the loop's own self-pipe."""
 
+ALONE = ("-q", "--no-live")
+"""Whoever asks a process what it does has it import what answers."""
+
 
 def check_nothing_is_left(said: dict[str, int]) -> None:
     assert said["left"] <= OBJECTS_ALLOWED
@@ -24,11 +27,11 @@ def check_nothing_is_left(said: dict[str, int]) -> None:
 
 
 def test_nothing_is_left_of_tasks_that_have_ended(launch: Launcher) -> None:
-    check_nothing_is_left(launch.run("-q", "--export", "none", MANY).json)
+    check_nothing_is_left(launch.run(*ALONE, "--export", "none", MANY).json)
 
 
 def test_nothing_is_left_of_tasks_whose_spans_were_sent(launch: Launcher) -> None:
-    options = ["-q", "--min-duration", "0", "--export", "file", "-o", "spans.jsonl"]
+    options = [*ALONE, "--min-duration", "0", "--export", "file", "-o", "spans.jsonl"]
     check_nothing_is_left(launch.run(*options, MANY, "sent").json)
 
 

@@ -126,7 +126,7 @@ DRAWINGS = {
         task main
             5 x timer sleep
             5 x executor int
-            executor Path.exists
+            executor is_there
             process {Path(sys.executable).name}
     """,
     "chain": nested("task main", "task link  PRODUCER", *["task link  CONSUMER"] * 47)

@@ -153,7 +153,9 @@ def hooked() -> Iterator[None]:
 
 @contextmanager
 def attached() -> Iterator[None]:
-    whence.attach(export=("none",), types="Task,Handle,TimerHandle,Future,Transport,Request")
+    # Nobody may ask it meanwhile: what answers would be imported then.
+    types = "Task,Handle,TimerHandle,Future,Transport,Request"
+    whence.attach(export=("none",), no_live=True, types=types)
     try:
         yield
     finally:

@@ -70,10 +70,10 @@ def test_top_draws_and_listens(asked: Asked, terminal: Terminal) -> None:
     pytest.importorskip("textual")
     child = asked.start(PROGRAM)
     terminal.run("top", child.pid, "-i", "0.2")
-    picture = terminal.wait_for("task consume")
+    picture = terminal.wait_for("app.py:6 Queue.get")
+    assert "task consume" in picture
     assert f"pid {child.pid}  app" in picture
     assert "by longest wait" in picture
-    assert "app.py:6 Queue.get" in picture
     terminal.press("s")
     terminal.wait_for("by most run")
     terminal.press("Enter")
