@@ -17,6 +17,7 @@ import _thread
 import os
 import sys
 from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
+from os import stat
 from time import monotonic, sleep
 
 from .engine import local
@@ -31,6 +32,7 @@ REFUSED = "refused"
 
 _LAST_MOMENT = 0.05
 """Seconds that a fork waits for a thread that has ended to be gone."""
+_MOMENT = 0.0005
 
 
 _own_faults = {
@@ -131,8 +133,16 @@ class Background:
         return ended
 
     def wait_until_gone(self, timeout: float) -> None:
-        """Wait until the system knows no such thread, for a fork."""
-        if self._running.locked() and self.wait(timeout):
+        """Wait until the system knows no such thread, for a fork.
+
+        Not at its lock, and with the system's functions as they were at the start: a program may
+        forbid all that blocks where a loop runs, and fork there."""
+        if self._running.locked() and not self.is_current:
+            until = monotonic() + timeout
+            while self._running.locked():
+                if monotonic() >= until:
+                    return
+                sleep(_MOMENT)
             wait_for_end_of_thread(self._native_id)
 
     def _run(self) -> None:
@@ -198,5 +208,9 @@ def stay_unlisted() -> None:
 def wait_for_end_of_thread(native_id: int) -> None:
     """Python counts the threads of the system, and one takes a moment to end."""
     until = monotonic() + _LAST_MOMENT
-    while monotonic() < until and os.path.exists(f"/proc/self/task/{native_id}"):
-        sleep(0.0005)
+    try:
+        while monotonic() < until:
+            stat(f"/proc/self/task/{native_id}")
+            sleep(_MOMENT)
+    except OSError:
+        pass  # it is gone

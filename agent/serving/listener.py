@@ -43,7 +43,7 @@ class Listener:
         sweep(os.path.dirname(path))
         self._listening = _listening(path)
         self._woken, self._waker = socket.socketpair()
-        for one in (self._listening, self._woken):
+        for one in (self._listening, self._woken, self._waker):
             one.setblocking(False)
         self._until: Callable[[], bool] = lambda: False
 

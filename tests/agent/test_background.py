@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -135,6 +136,26 @@ def test_before_a_fork_the_system_knows_it_no_more(body: Body) -> None:
     body.ends.set()
     thread.wait_until_gone(20)
     assert not os.path.exists(f"/proc/self/task/{native_id}")
+
+
+def test_a_fork_waits_by_nothing_that_a_program_may_have_forbidden(
+    body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As blockbuster does where a loop runs; uvloop forks there."""
+    thread = Background(body)
+    thread.start()
+    assert body.began.wait(20)
+
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a blocking call")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", forbidden)
+        patch.setattr(time, "sleep", forbidden)
+        patch.setattr(Background, "wait", forbidden)
+        body.ends.set()
+        thread.wait_until_gone(20)
+    assert not thread.runs
 
 
 def test_a_signal_that_was_set_before_is_not_missed() -> None:
