@@ -66,7 +66,7 @@ class Party:
     def words(self, order: str, program: str) -> list[str]:
         """The command that runs a program instrumented by OpenTelemetry, and with the agent."""
         path, python = str(PROGRAMS / f"{program}.py"), self.launch.python
-        whence = [*self.launch.whence, "run", "-q"]
+        whence = [*self.launch.whence, "run", "-q", "--slow", "60000"]
         return {
             "by itself": [*whence, self.launch.write("configured.py", CONFIGURED), path],
             "alone": [self._instrument, python, path],
