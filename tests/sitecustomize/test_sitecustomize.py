@@ -64,7 +64,8 @@ class TestStartup:
 
     def test_a_program_that_has_asyncio_finds_it_as_ever(self, launch: Launcher) -> None:
         source = "import asyncio; print(asyncio.run(asyncio.sleep(0, 'done')))"
-        ran = launch(launch.python, "-c", source, env=BY_PTH)
+        # Whether so short a program has anything to send depends on the machine.
+        ran = launch(launch.python, "-c", source, env=BY_PTH | {"WHENCE_EXPORT": "none"})
         assert (ran.code, ran.out, ran.err) == (0, "done\n", "")
 
     @pytest.mark.parametrize("env", [{}, {"WHENCE_ATTACH": ""}], ids=["unset", "empty"])
