@@ -1,6 +1,7 @@
 """What `why` makes of many findings, of one resource, and of nothing."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def asked_among(number: int, async_id: Any = lambda tasks: None) -> Answer:
             task.cancel()
         return found
 
+    gc.collect()  # what other tests have left refers to what it likes
     whence.attach(export="none", no_live="1")
     try:
         return asyncio.run(main())
