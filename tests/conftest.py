@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import whence
 from launching import Launcher
 from lives import Lives, lives_on_a_clock_of_their_own
+from whence import engine
 
 if TYPE_CHECKING:  # gRPC takes its time to be imported, and most tests need no receiver
     from asked import Asked
@@ -42,6 +44,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Called by pytest."""
     for left in _left_open:
         terminalreporter.write_line(f"FAILED {left}", red=True)
+
+
+@pytest.fixture(autouse=True)
+def from_a_clean_engine() -> Iterator[None]:
+    """Every test finds the engine as a forked child does, and is to leave it switched off.
+
+    What an earlier one left open, counted or to be sent is no affair of this one."""
+    engine.restart_in_child()
+    yield
+    on = whence.attached() or engine.instrumented() or engine.recorder.on
+    assert not on, "expected a test to take out its hooks and to detach"
+    assert engine.hook_error_policy() == "exit", "expected a test to set the policy back"
 
 
 @pytest.fixture
