@@ -63,7 +63,7 @@ class OtlpMetrics:
         try:
             if left <= 0:
                 raise SendError("no time was left for it at the end of the process")
-            self._look_at(self._transport.send(data, left))
+            self._look_at(self._transport.send(data, within, left))
         except SendError as error:
             raise self._failure(error) from error
 

@@ -31,8 +31,9 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp-response"""
 class Transport(Protocol):
     """Takes encoded requests to the receiver."""
 
-    def send(self, data: bytes, timeout: float) -> bytes:
-        """One attempt; gives the answer.  Raises SendError."""
+    def send(self, data: bytes, timeout: float, left: float | None = None) -> bytes:
+        """One attempt; gives the answer.  Raises SendError, which names `timeout`, of which there
+        may be so much left."""
 
     def close(self) -> None:
         """End the connection."""
@@ -65,7 +66,7 @@ class OtlpExporter:
         One attempt.  After the first that fails nothing else is tried, and all that the receiver
         may still take waits."""
         taken = Taken(0)
-        attempt = _Attempt(None if timeout is None else monotonic() + timeout)
+        attempt = _Attempt(self._otlp.timeout, timeout)
         while attempt.goes_on and (parcel := self._waiting.take(MOST_BYTES)) is not None:
             self._deliver(parcel, attempt, taken, self._waiting.put_back)
         for parcel in self._parcels(batch, taken):
@@ -96,13 +97,13 @@ class OtlpExporter:
         taken: Taken,
         let_wait: Callable[[Parcel], None],
     ) -> None:
-        within = attempt.left(self._otlp.timeout)
-        if within <= 0:
+        left = attempt.left()
+        if left <= 0:
             attempt.problem = f"{self.label} was too slow for the end of the process"
             let_wait(parcel)
             return
         try:
-            answer = self._transport.send(parcel.request(), within)
+            answer = self._transport.send(parcel.request(), attempt.timeout, left)
         except SendError as error:
             attempt.problem = explain(error, self._otlp, waits=True)
             attempt.retry_after = error.after
@@ -167,8 +168,11 @@ class OtlpExporter:
 class _Attempt:
     """How sending goes, until it fails or time is over."""
 
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline = deadline
+    def __init__(self, longest: float, timeout: float | None) -> None:
+        """`longest` seconds for one request, `timeout` for all of them."""
+        self._longest = longest
+        self._deadline = None if timeout is None else monotonic() + timeout
+        self.timeout = longest if timeout is None else min(longest, timeout)
         self.problem = ""
         self.retry_after: float | None = None
         self.rejected = 0
@@ -179,9 +183,10 @@ class _Attempt:
         """Whether nothing has failed so far."""
         return not self.problem
 
-    def left(self, longest: float) -> float:
+    def left(self) -> float:
         """Seconds for the next request."""
-        return longest if self._deadline is None else min(longest, self._deadline - monotonic())
+        left = self._longest if self._deadline is None else self._deadline - monotonic()
+        return min(self._longest, left)
 
 
 def transport_for(otlp: OtlpSettings) -> Transport:

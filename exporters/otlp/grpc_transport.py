@@ -53,13 +53,18 @@ class GrpcTransport:
         self._channel: Any = None
         self._call: Any = None
 
-    def send(self, data: bytes, timeout: float) -> bytes:
-        """Call with a request and give the answer.  Raises SendError."""
+    def send(self, data: bytes, timeout: float, left: float | None = None) -> bytes:
+        """Call with a request and give the answer.  Raises SendError, which names `timeout`.
+
+        `left` are the seconds that are left of it."""
         if self._channel is None:
             self._connect()
         try:
             answer: bytes = self._call(
-                data, timeout=timeout, metadata=self._metadata, compression=self._compression
+                data,
+                timeout=timeout if left is None else left,
+                metadata=self._metadata,
+                compression=self._compression,
             )
         except grpc.RpcError as error:
             if error.code() in _NOBODY:

@@ -70,11 +70,13 @@ class HttpTransport:
         # Imported when a name is first looked up; then a fork may come between.
         import encodings.idna  # noqa: F401
 
-    def send(self, data: bytes, timeout: float) -> bytes:
-        """Post a request and give the answer's body.  Raises SendError."""
+    def send(self, data: bytes, timeout: float, left: float | None = None) -> bytes:
+        """Post a request and give the answer's body.  Raises SendError, which names `timeout`.
+
+        `left` are the seconds that are left of it."""
         if self._compress is not None:
             data = self._compress(data)
-        deadline = monotonic() + timeout
+        deadline = monotonic() + (timeout if left is None else left)
         try:
             try:
                 return self._post(data, deadline)

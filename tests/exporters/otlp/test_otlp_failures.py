@@ -127,10 +127,10 @@ def test_what_arrived_before_a_failure_counts_as_sent(
     batch = batch_of(lives, 5)
     original = exporter._transport.send
 
-    def send_two(data: bytes, timeout: float) -> bytes:
+    def send_two(data: bytes, timeout: float, left: float) -> bytes:
         if len(http_receiver.received.spans) == 2:
             http_receiver.status = 500
-        answer: bytes = original(data, timeout)
+        answer: bytes = original(data, timeout, left)
         return answer
 
     exporter._transport.send = send_two
