@@ -39,4 +39,15 @@ def stop() -> None:
     select(None)
     engine.want_instrumentation(False)
     instrumenting.switch_off(frozenset())
-    engine.open_lifetimes.clear()
+    _forget_open()
+
+
+def _forget_open() -> None:
+    """What is open is followed no more.  Counted, or it would be open for ever to who subtracts."""
+    opened = engine.open_lifetimes
+    for async_id in list(opened):
+        lifetime = opened.pop(async_id, None)
+        if lifetime is not None:
+            row = lifetime.type
+            row.destroyed += 1
+            row.otherwise[engine.OPEN] = row.otherwise.get(engine.OPEN, 0) + 1

@@ -83,3 +83,15 @@ def test_detached_the_types_that_become_spans_are_the_default_ones() -> None:
     whence.detach()
     assert engine.resource_types.TIMER_HANDLE.spans
     assert engine.recorder.sites
+
+
+def test_what_is_open_when_recording_ends_is_not_open_for_ever() -> None:
+    whence.attach(export=("none",))
+    process = engine.resource_types.PROCESS
+    state = engine.local.state
+    kept = engine.create(state, process, object(), state.current)
+    whence.detach()
+    assert process.created - process.destroyed == 0
+    assert process.outcomes == {"open": 1}
+    engine.end(state, kept)
+    assert (process.destroyed, process.outcomes) == (1, {"open": 1})
