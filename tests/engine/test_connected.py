@@ -38,9 +38,10 @@ class Kept(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         loop = asyncio.get_running_loop()
+        # In this order: the other one ends the connection.
+        loop.call_later(0.001, reminder, self.fired)
         loop.call_later(0.001, self.be_idle)
         self.closing = loop.call_later(60, transport.close)
-        loop.call_later(0.001, reminder, self.fired)
 
     def be_idle(self) -> None:
         self.fired.append("idle")

@@ -122,6 +122,7 @@ import asyncio, ctypes, json, os, signal, subprocess, sys, time
 import whence
 from whence.engine.blocks import blocks
 from whence.engine.measures import blocked
+from whence.engine.standstill import standstill
 
 whence.attach(export=("none",))
 
@@ -138,8 +139,9 @@ def be_stopped():
     other.wait()
 
 async def main():
-    # The watchdog is there.
-    await asyncio.sleep(0.05)
+    # Until the watchdog is there: what it has to import is imported.
+    while standstill._measure is time.process_time_ns:
+        await asyncio.sleep(0.01)
     {act}()
 
 asyncio.run(main())
