@@ -12,8 +12,7 @@ from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodT
 from typing import Any
 
 from ..engine.sites import PLUMBING, whose
-from .finding import Found, lifetime_of
-from .pace import Pace
+from .finding import lifetime_of
 
 MAX_CALLBACKS = 1000
 """Done callbacks of one future that are looked at."""
@@ -30,9 +29,17 @@ class Awaiting:
     """The edges between what awaits and what is awaited, by id."""
 
     def __init__(self) -> None:
-        self.awaits: dict[int, list[int]] = {}
-        self.awaited_by: dict[int, list[int]] = {}
+        self._awaits: _Edges = {}
+        self._awaited_by: _Edges = {}
         self._seen: set[int] = set()
+
+    def awaits(self, async_id: int) -> tuple[int, ...]:
+        """What it awaits, or what will settle it."""
+        return _ends(self._awaits, async_id)
+
+    def awaited_by(self, async_id: int) -> tuple[int, ...]:
+        """Who awaits it."""
+        return _ends(self._awaited_by, async_id)
 
     def look(self, task: Any, task_id: int) -> None:
         """Follow what a task awaits, and who awaits it."""
@@ -80,21 +87,30 @@ class Awaiting:
         return lifetime.async_id
 
     def _join(self, waiter: int, awaited: int) -> None:
-        known = self.awaits.setdefault(waiter, [])
-        if awaited not in known:
-            known.append(awaited)
-            self.awaited_by.setdefault(awaited, []).append(waiter)
+        _add_end(self._awaits, waiter, awaited)
+        _add_end(self._awaited_by, awaited, waiter)
 
 
-def awaiting(found: Found, pace: Pace) -> Awaiting:
-    """The edges of all that was found, but for the tasks, which are looked at one by one."""
-    edges = Awaiting()
-    for handle, lifetime in found.handles:
-        edges.look_at_handle(handle, lifetime.async_id)
-        pace.breathe()
-    for job, lifetime in found.jobs:
-        edges.look_at_job(job, lifetime.async_id)
-    return edges
+_Edges = dict[int, int | dict[int, None]]
+"""Id -> the other end, or the other ends in order.  Most have one, and there are many: objects that
+hold others, made by the hundred thousand, would have the collector look through the whole heap."""
+
+
+def _add_end(edges: _Edges, start: int, end: int) -> None:
+    known = edges.get(start)
+    if known is None:
+        edges[start] = end
+    elif isinstance(known, dict):
+        known[end] = None
+    elif known != end:
+        edges[start] = {known: None, end: None}
+
+
+def _ends(edges: _Edges, start: int) -> tuple[int, ...]:
+    known = edges.get(start)
+    if known is None:
+        return ()
+    return (known,) if isinstance(known, int) else tuple(known)
 
 
 def scheduled(handle: Any) -> tuple[Any, Any]:

@@ -6,12 +6,14 @@ expected, a loop of another's making or a later Python, is passed over.
 
 import sys
 from collections import deque
+from collections.abc import Iterator
 from gc import get_referents
 from types import FrameType
 from typing import Any
 
 from ..engine import Lifetime, at_next_event
 from ..engine.waiting import brackets
+from .pace import Pace
 
 MAX_HANDLES = 100_000
 """Handles that are looked at in each place of a loop."""
@@ -36,25 +38,36 @@ def lifetime_of(resource: Any) -> Lifetime | None:
 class Found:
     """What there is at this moment.  Holds it only until `let_go`."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
         self.tasks: list[Any] = []
         self.loops: list[Any] = []
-        self.handles: list[tuple[Any, Lifetime]] = []
+        self._held: list[Any] = []
+        """Handles, whether or not whence knows them."""
         self.jobs: list[tuple[Any, Lifetime]] = []
         # The program may be in the middle of importing it.
         loop_class = getattr(sys.modules.get("asyncio"), "AbstractEventLoop", None)
         if loop_class is not None:
             self.loops = _loops_that_run(loop_class)
-            self.tasks = _tasks(self.loops)
+            self.tasks = _tasks(self.loops, pace)
             known = {id(loop) for loop in self.loops}
             for task in self.tasks:
                 loop = _loop_of(task)
                 if loop is not None and id(loop) not in known:
                     known.add(id(loop))
                     self.loops.append(loop)
+                pace.breathe()
             for loop in self.loops:
-                self.handles += _handles(loop)
+                self._held += _handles(loop)
         self.jobs = _queued_jobs()
+
+    def handles(self) -> Iterator[tuple[Any, Lifetime]]:
+        """What loops hold, one after the other: as a list they would be pairs without end."""
+        for handle in self._held:
+            lifetime = _lifetime_of_handle(handle)
+            if lifetime is not None:
+                yield handle, lifetime
+            self._pace.breathe()
 
     def let_go(self) -> None:
         """Refer to nothing any more.
@@ -62,19 +75,19 @@ class Found:
         What has ended meanwhile and lives only here is dropped in the program's own thread, with
         its next event: what finalizers and `finally` do then is nothing to happen in ours."""
         last: list[Any] = []
-        for kept in (self.tasks, self.loops):
+        for kept in (self.tasks, self.loops, self._held):
             while kept:
                 one = kept.pop()
                 if sys.getrefcount(one) == 2:
                     last.append(one)
                 one = None
-        self.handles.clear()
+                self._pace.breathe()
         self.jobs.clear()
         if last:
             at_next_event(last.clear)
 
 
-def _tasks(loops: list[Any]) -> list[Any]:
+def _tasks(loops: list[Any], pace: Pace) -> list[Any]:
     """Every task that is not done."""
     module: Any = sys.modules.get("asyncio.tasks")
     found: dict[int, Any] = {}
@@ -90,7 +103,14 @@ def _tasks(loops: list[Any]) -> list[Any]:
         # Those in C are in lists of each thread's, which this function knows how to read.
         for loop in loops:
             found.update((id(task), task) for task in module.all_tasks(loop))
-    return [task for task in found.values() if not _is_done(task)]
+    going_on = []
+    while found:
+        _, task = found.popitem()
+        if not _is_done(task):
+            going_on.append(task)
+        pace.breathe()
+    going_on.reverse()
+    return going_on
 
 
 def _is_done(task: Any) -> bool:
@@ -123,7 +143,7 @@ def _loops_that_run(loop_class: type) -> list[Any]:
     return list(found.values())
 
 
-def _handles(loop: Any) -> list[tuple[Any, Lifetime]]:
+def _handles(loop: Any) -> list[Any]:
     """Of a loop: what is scheduled, its timers, readers and writers."""
     held: list[Any] = []
     for name, kind in (("_ready", deque), ("_scheduled", list)):
@@ -143,8 +163,7 @@ def _handles(loop: Any) -> list[tuple[Any, Lifetime]]:
         for kept in get_referents(loop):
             if type(kept) in (deque, set):
                 held += list(kept)[:MAX_HANDLES]
-    found = ((handle, _lifetime_of_handle(handle)) for handle in held)
-    return [(handle, lifetime) for handle, lifetime in found if lifetime is not None]
+    return held
 
 
 def _lifetime_of_handle(handle: Any) -> Lifetime | None:

@@ -3,39 +3,32 @@
 What whence has recorded says what there is; the program's own objects, found for the occasion, say
 where tasks are suspended and who awaits whom.  Where nothing is recorded, with hooks alone, there
 is what the objects show: tasks, and what loops hold.
+
+A table may have a hundred thousand rows.  So rows are made one by one, for who does not keep them,
+and the program runs in between: as objects all at once they would be so many that the collector
+looks through the whole heap, which holds every loop.
 """
 
 import os
-import sys
 import time
-from types import CodeType
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
-from ..engine import (
-    Cause,
-    Lifetime,
-    RecordedLifetime,
-    Site,
-    clock,
-    open_lifetimes,
-    site,
-)
-from ..engine.execution import threads
-from ..engine.resource_types import FUTURE, TASK, TIMER_HANDLE, known_types
-from ..engine.stacks import Stack, look
-from ..naming import span_name
-from .active_resource import OPEN, PENDING, READY, RUNNING, WAITING, ActiveResource, Hop
-from .awaited import Awaiting, awaiting, scheduled
+from ..engine import Lifetime, clock, open_lifetimes
+from ..engine.resource_types import FUTURE, known_types
+from .active_resource import ActiveResource
+from .awaited import Awaiting
 from .finding import Found, lifetime_of
 from .loops import LoopNow, loops_now
 from .pace import Pace
 from .primitives import Primitive, Primitives
+from .rows import Rows
 from .stranded import stranded
-from .suspended import called_at, chain, sites_of, stack_of
-from .threads import ThreadNow, stack_of_thread, threads_now
-
-LIMIT = 10_000
-"""Resources in a table, unless another number is asked for."""
+from .suspended import chain
+from .threads import ThreadNow, threads_now
+from .wanted import LIMIT, Wanted, is_step, matches, rank
 
 
 class Snapshot(NamedTuple):
@@ -44,7 +37,7 @@ class Snapshot(NamedTuple):
     resources: list[ActiveResource]
     """The oldest first."""
     left_out: int
-    """How many more there are, beyond the limit."""
+    """How many more there are of those that were asked for, beyond the limit."""
     counts: dict[str, int]
     """Type -> how many are open, of all, also beyond the limit."""
     pid: int
@@ -91,240 +84,158 @@ def take(*, limit: int = LIMIT, deep: bool = False) -> Snapshot:
     for which the heap is searched: that may hold the program for some 100 ms."""
     if limit < 0:
         raise ValueError(f"expected a limit of 0 or more, not {limit!r}")
-    found = Found()
+    with looking(Wanted(limit)) as look:
+        return look.snapshot(list(look.rows()), deep=deep)
+
+
+@contextmanager
+def looking(wanted: Wanted) -> "Iterator[Look]":
+    """A look at everything; the program's objects are held until it is over."""
+    found = Found(Pace())
     try:
-        return _Look(found, limit).snapshot(deep)
+        yield Look(found, wanted)
     finally:
         found.let_go()
 
 
-class _Look:
-    """One look at everything."""
+class Look:
+    """One look at everything.  Its rows first, then the rest."""
 
-    def __init__(self, found: Found, limit: int) -> None:
-        self.now = clock()
-        self.pace = Pace()
-        self.limit = limit
-        self.found = found
-        self.tasks: dict[int, Any] = {}
-        self.handles: dict[int, Any] = {}
-        alive = sys._current_frames().keys()
-        self.executing = {
-            state.current.async_id: thread_id
-            for thread_id, state in list(threads.items())
-            if state.current.async_id > 1 and thread_id in alive
-        }
-        self.edges: Awaiting = awaiting(found, self.pace)
-        self.sites: dict[tuple[Any, int], Site | None] = {}
-        self.chains: dict[int, tuple[Hop, ...]] = {}
+    def __init__(self, found: Found, wanted: Wanted) -> None:
+        now = clock()
+        self._wanted = wanted
+        self._pace = Pace()
+        self._found = found
+        self._tasks: dict[int, Any] = {}
+        self._edges = Awaiting()
+        handles: dict[int, Any] = {}
+        self._unrecorded: dict[int, Lifetime] = {}
+        self._look_at_tasks()
+        for handle, lifetime in found.handles():
+            handles[lifetime.async_id] = handle
+            self._edges.look_at_handle(handle, lifetime.async_id)
+            self._look_at(lifetime)
+        for job, lifetime in found.jobs:
+            self._edges.look_at_job(job, lifetime.async_id)
+        self._rows = Rows(now, self._tasks, handles, self._edges)
+        self._left_out = 0
 
-    def snapshot(self, deep: bool) -> Snapshot:
-        unrecorded = self._look_at_tasks()
-        for handle, lifetime in self.found.handles:
-            self.handles[lifetime.async_id] = handle
-            if not lifetime.created and lifetime.open:
-                unrecorded.setdefault(lifetime.async_id, lifetime)
-        recorded: list[Lifetime] = list(open_lifetimes.values())
-        everything = recorded + list(unrecorded.values())
-        chosen = self._choose(everything)
-        resources = []
-        for lifetime in chosen:
-            resources.append(self._resource(lifetime))
-            self.pace.breathe()
+    def rows(self) -> Iterator[ActiveResource]:
+        """Those that are wanted, in the order that is."""
+        for lifetime in self._chosen():
+            yield self._rows.row(lifetime)
+            self._pace.breathe()
+
+    def snapshot(self, resources: list[ActiveResource], *, deep: bool = False) -> Snapshot:
+        """The table with these rows, which may have gone elsewhere."""
         counts = {row.name: n for row in known_types() if (n := row.created - row.destroyed) > 0}
-        for lifetime in unrecorded.values():
+        for lifetime in self._unrecorded.values():
             counts[lifetime.type.name] = counts.get(lifetime.type.name, 0) + 1
         return Snapshot(
             resources,
-            left_out=len(everything) - len(chosen),
+            left_out=self._left_out,
             counts=counts,
             pid=os.getpid(),
             at=time.time(),
             threads=threads_now(),
-            loops=loops_now(self.found.loops, self.found.tasks),
+            loops=loops_now(self._found.loops, self._found.tasks),
             primitives=self._primitives() if deep else [],
             stranded=self._stranded() if deep else (),
         )
 
+    def _look_at_tasks(self) -> None:
+        """What every task awaits."""
+        for task in self._found.tasks:
+            lifetime = lifetime_of(task)
+            if lifetime is not None:
+                self._tasks[lifetime.async_id] = task
+                self._edges.look(task, lifetime.async_id)
+                self._look_at(lifetime)
+            self._pace.breathe()
+
+    def _look_at(self, lifetime: Lifetime) -> None:
+        if not lifetime.created and lifetime.open:
+            self._unrecorded.setdefault(lifetime.async_id, lifetime)
+
+    def _chosen(self) -> list[Lifetime]:
+        everything: list[Lifetime] = list(open_lifetimes.values())
+        everything += self._unrecorded.values()
+        wanted = self._wanted
+        if wanted.is_picky:
+            everything = [one for one in self._slowly(everything) if self._is_wanted(one)]
+        self._left_out = max(0, len(everything) - wanted.limit)
+        if wanted.sort in ("id", "newest"):
+            everything.sort(key=_id, reverse=wanted.sort == "newest")
+            return everything[: wanted.limit]
+        if wanted.sort:
+            return nsmallest(wanted.limit, self._slowly(everything), key=self._rank)
+        if self._left_out:
+            lasting = [one for one in everything if not one.type.transparent]
+            steps = [one for one in everything if one.type.transparent]
+            everything = (lasting + steps)[: wanted.limit]
+        return sorted(everything, key=_id)
+
+    def _slowly(self, lifetimes: Iterable[Lifetime]) -> Iterator[Lifetime]:
+        for one in lifetimes:
+            yield one
+            self._pace.breathe()
+
+    def _is_wanted(self, lifetime: Lifetime) -> bool:
+        wanted, type_name = self._wanted, lifetime.type.name
+        if not matches(type_name, wanted.types):
+            return False
+        name = ""
+        if wanted.names or not (wanted.steps or wanted.types):
+            name = self._rows.name(lifetime)
+        if not (wanted.steps or wanted.types) and is_step(type_name, name):
+            return False
+        if wanted.names and not matches(name, wanted.names):
+            task_name = self._rows.task_name(lifetime)
+            if not (task_name and matches(task_name, wanted.names)):
+                return False
+        return not wanted.states or matches(self._rows.state(lifetime), wanted.states)
+
+    def _rank(self, lifetime: Lifetime) -> tuple[float | str, int]:
+        key = self._wanted.sort
+        state = self._rows.state(lifetime)
+        value: float | str | None
+        if key == "type":
+            value = lifetime.type.name
+        elif key == "name":
+            value = self._rows.name(lifetime)
+        elif key == "state":
+            value = state
+        else:
+            value = self._rows.times(lifetime, state).get(key)
+        return rank(key, lifetime.async_id, value, state)
+
     def _primitives(self) -> list[Primitive]:
         known = Primitives()
-        for async_id, task in self.tasks.items():
+        for async_id, task in self._tasks.items():
             known.look(async_id, chain(task.get_coro()))
-            self.pace.breathe()
+            self._pace.breathe()
         return known.found()
 
     def _stranded(self) -> tuple[int, ...]:
         """Of futures that are awaited, and of which nobody is known to settle them."""
         futures: dict[int, Any] = {}
         waiting: dict[int, set[int]] = {}
-        for task in self.tasks.values():
+        for task in self._tasks.values():
             future = getattr(task, "_fut_waiter", None)
             lifetime = None if future is None else lifetime_of(future)
             if lifetime is not None and lifetime.type is FUTURE:
                 async_id = lifetime.async_id
-                if not self.edges.awaits.get(async_id):
+                if not self._edges.awaits(async_id):
                     futures[async_id] = future
                     waiters = waiting.setdefault(async_id, set())
                     waiters.update((id(task), *map(id, chain(task.get_coro()))))
-            self.pace.breathe()
+            self._pace.breathe()
         future = task = None
         ids, objects = list(futures), list(futures.values())
         futures.clear()
         answers = stranded(objects, [waiting[one] for one in ids])
         return tuple(one for one, answer in zip(ids, answers, strict=True) if answer)
 
-    def _look_at_tasks(self) -> dict[int, Lifetime]:
-        """What every task awaits; the lifetimes of those that are not recorded."""
-        unrecorded = {}
-        for task in self.found.tasks:
-            lifetime = lifetime_of(task)
-            if lifetime is not None:
-                self.tasks[lifetime.async_id] = task
-                self.edges.look(task, lifetime.async_id)
-                if not lifetime.created and lifetime.open:
-                    unrecorded[lifetime.async_id] = lifetime
-            self.pace.breathe()
-        return unrecorded
 
-    def _choose(self, everything: list[Lifetime]) -> list[Lifetime]:
-        if len(everything) <= self.limit:
-            chosen = everything
-        else:
-            lasting = [one for one in everything if not one.type.transparent]
-            steps = [one for one in everything if one.type.transparent]
-            chosen = (lasting + steps)[: self.limit]
-        return sorted(chosen, key=lambda one: one.async_id)
-
-    def _resource(self, lifetime: Lifetime) -> ActiveResource:
-        async_id = lifetime.async_id
-        task = self.tasks.get(async_id)
-        suspended = [] if task is None else chain(task.get_coro())
-        stack, thread = self._stack(lifetime, suspended)
-        state = self._state(lifetime, task)
-        name, calls = getattr(lifetime, "name", None), None
-        if async_id in self.handles:
-            # It imports asyncio, which who has handles has imported.
-            from ..engine.scheduled import callback_name
-
-            callback, _ = scheduled(self.handles[async_id])
-            name = name or callback_name(callback)
-            calls = _definition(callback)
-        return ActiveResource(
-            async_id,
-            lifetime.type.name,
-            span_name(lifetime.type.name, name),
-            state,
-            lifetime.trigger_async_id,
-            task_name=None if task is None else _task_name(task),
-            **self._times(lifetime, state),
-            site=self._site(lifetime),
-            at=stack.site or calls,
-            stack=sites_of(stack),
-            waits_for=called_at(stack, suspended) if suspended else None,
-            awaits=tuple(self.edges.awaits.get(async_id, ())),
-            awaited_by=tuple(self.edges.awaited_by.get(async_id, ())),
-            trigger_chain=self._chain(lifetime),
-            thread=thread,
-            details=dict(getattr(lifetime, "attributes", None) or {}),
-        )
-
-    def _stack(self, lifetime: Lifetime, suspended: list[Any]) -> tuple[Stack, int | None]:
-        thread = self.executing.get(lifetime.async_id)
-        made_in = getattr(lifetime, "thread_id", None)
-        if thread is not None:
-            held = look(thread) if threads[thread].entered else None
-            return held or stack_of_thread(thread), thread
-        return stack_of(suspended), made_in
-
-    def _state(self, lifetime: Lifetime, task: Any) -> str:
-        if lifetime.async_id in self.executing or getattr(lifetime, "resource", None) is not None:
-            return RUNNING
-        row = lifetime.type
-        if row is TASK:
-            return READY if task is not None and _is_ready(task) else WAITING
-        if row is TIMER_HANDLE:
-            due = getattr(lifetime, "scheduled", None)
-            return READY if due is not None and due <= self.now else WAITING
-        if row is FUTURE:
-            return PENDING
-        steps = lifetime.steps if isinstance(lifetime, RecordedLifetime) else 0
-        if row.once or (row.queue is not None and not steps):
-            return READY
-        return OPEN
-
-    def _times(self, lifetime: Lifetime, state: str) -> dict[str, Any]:
-        if not isinstance(lifetime, RecordedLifetime):
-            return {}
-        now = self.now
-        age = max(0, now - lifetime.created)
-        run, ready, in_state = lifetime.run, lifetime.ready, age
-        entered: int = getattr(lifetime, "entered", 0)
-        if state is RUNNING and entered:
-            in_state = max(0, now - entered)
-            run += in_state
-        elif state is READY:
-            in_state = max(0, now - lifetime.scheduled)
-            ready += in_state
-        elif lifetime.type is TASK:
-            in_state = max(0, now - lifetime.scheduled)
-        times: dict[str, Any] = {
-            "age": age / 1e9,
-            "run": run / 1e9,
-            "ready": ready / 1e9,
-            "wait": max(0, age - run - ready) / 1e9,
-            "steps": lifetime.steps,
-            "in_state": in_state / 1e9,
-        }
-        if lifetime.type is TIMER_HANDLE and lifetime.scheduled < sys.maxsize:
-            times["due"] = (lifetime.scheduled - now) / 1e9
-        return times
-
-    def _site(self, lifetime: Lifetime) -> Site | None:
-        if not isinstance(lifetime, RecordedLifetime):
-            return None
-        return self._place(lifetime.code, lifetime.lasti)
-
-    def _place(self, code: Any, lasti: int) -> Site | None:
-        key = code, lasti
-        if key not in self.sites:
-            self.sites[key] = site(code, lasti)
-        return self.sites[key]
-
-    def _chain(self, lifetime: Lifetime) -> tuple[Hop, ...]:
-        cause: Cause | None = lifetime.cause
-        if cause is None:
-            return ()
-        known = self.chains.get(id(cause))
-        if known is None:
-            known = self.chains[id(cause)] = tuple(
-                Hop(
-                    one.async_id,
-                    one.type.name,
-                    span_name(one.type.name, one.name),
-                    self._place(one.code, one.lasti),
-                    one.repeats,
-                )
-                for one in cause.chain()
-            )
-        return known
-
-
-def _definition(callback: Any) -> Site | None:
-    """Where a function of Python is written."""
-    function = getattr(callback, "func", callback)
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if type(code) is not CodeType:
-        return None
-    return Site(code.co_filename, code.co_firstlineno, code.co_qualname)
-
-
-def _is_ready(task: Any) -> bool:
-    return getattr(task, "_fut_waiter", None) is None
-
-
-def _task_name(task: Any) -> str | None:
-    try:
-        name = task.get_name()
-    except Exception:
-        return None
-    return name if isinstance(name, str) else None
+def _id(lifetime: Lifetime) -> int:
+    return lifetime.async_id

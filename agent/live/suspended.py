@@ -54,17 +54,20 @@ def sites_of(stack: Stack) -> tuple[Site, ...]:
     )
 
 
-def called_at(stack: Stack, suspended: list[Any]) -> str | None:
-    """What the innermost line of the program's own has called that does not return."""
+def called_at(stack: Stack) -> tuple[Site | None, str | None]:
+    """The innermost line of the program's own, and what it has called that does not return."""
     at, called = stack.site, None
     for code, line in stack.frames:
         if at == (code.co_filename, line, code.co_qualname):
             break
         if code.co_qualname not in _SAYS_NOTHING:
             called = code.co_qualname
-    if called is None:
-        called = next((one.__qualname__ for one in suspended if _is_of_cython(one)), None)
-    return called
+    return at, called
+
+
+def called_outside(suspended: list[Any]) -> str | None:
+    """The same of a coroutine that has no frame, of uvloop's say."""
+    return next((one.__qualname__ for one in suspended if _is_of_cython(one)), None)
 
 
 def _place(suspended: Any) -> tuple[CodeType, int] | None:

@@ -2,47 +2,33 @@
 
 Nobody's question changes anything.  In the thread that serves the socket.
 
-An answer may have a hundred thousand rows.  Each becomes text by itself, and the program runs in
-between: made in one go they would hold the loop, and as objects all at once they would be so many
-that the collector looks through everything.
+An answer may have a hundred thousand rows.  Each becomes text by itself, before the next is made,
+and the program runs in between.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..live.active_resource import ActiveResource
-from ..live.pace import Pace
-from ..live.snapshot import LIMIT, Snapshot, take
+from ..live.snapshot import looking, take
+from ..live.wanted import LIMIT, SORTS, Wanted
 from ..live.why import why
 from ..settings.config import Settings
 from ..version import VERSION
 from .about import about
 from .by_site import by_site
-from .protocol import MAX_ANSWER, MAX_QUESTION, decode, encode, encode_answer
+from .protocol import MAX_ANSWER, MAX_QUESTION, Texts, decode, encode, encode_answer
 from .pulse import pulse
 
-
-class _Rows:
-    """Resources that become JSON one by one."""
-
-    def __init__(self, resources: list[ActiveResource]) -> None:
-        self._resources = resources
-
-    def texts(self) -> Iterator[str]:
-        """Each as JSON."""
-        pace = Pace()
-        for resource in self._resources:
-            yield _as_text(resource.as_dict())
-            pace.breathe()
+_as_text = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class _Refused(Exception):
     """What was asked makes no sense: what was expected."""
 
 
-def answer(line: bytes, settings: Settings) -> bytes:
-    """The line that answers a line.  Never raises."""
+def answer(line: bytes, settings: Settings) -> Iterable[bytes]:
+    """The line that answers a line, in parts.  Never raises."""
     try:
         if len(line) > MAX_QUESTION:
             raise _Refused(f"expected a question of at most {MAX_QUESTION} bytes")
@@ -50,33 +36,35 @@ def answer(line: bytes, settings: Settings) -> bytes:
         found = QUESTIONS[question["ask"]](settings, question)
         return encode_answer(_fields(found))
     except _Refused as error:
-        return encode({"error": str(error)})
+        return [encode({"error": str(error)})]
     except Exception as error:
-        return encode({"error": f"whence failed to answer ({type(error).__name__}: {error})"})
+        return [encode({"error": f"whence failed to answer ({type(error).__name__}: {error})"})]
 
 
-def _fields(answer: dict[str, Any]) -> dict[str, str]:
-    """The fields of an answer, each as JSON."""
-    fields: dict[str, str] = {}
-    size = 0
-    for name, value in answer.items():
-        texts = []
-        for text in value.texts() if isinstance(value, _Rows) else (_as_text(value),):
-            texts.append(text)
-            size += len(text)
-            if size > MAX_ANSWER:
-                raise _Refused(f"the answer has more than {MAX_ANSWER} bytes: ask for fewer")
-        fields[name] = f"[{','.join(texts)}]" if isinstance(value, _Rows) else texts[0]
+def _fields(found: dict[str, Any]) -> dict[str, Texts]:
+    fields: dict[str, Texts] = {}
+    room = MAX_ANSWER
+    for name, value in found.items():
+        texts = value if isinstance(value, Texts) else Texts([_as_text(value)], is_list=False)
+        room -= texts.size
+        if room < 0:
+            raise _too_large()
+        fields[name] = texts
     return fields
 
 
-def _as_text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), default=str)
+def _table(wanted: Wanted) -> dict[str, Any]:
+    with looking(wanted) as look:
+        rows = Texts([], is_list=True)
+        for resource in look.rows():
+            rows.add(_as_text(resource.as_dict()))
+            if rows.size > MAX_ANSWER:
+                raise _too_large()
+        return {**look.snapshot([]).as_dict(), "resources": rows}
 
 
-def _table(snapshot: Snapshot) -> dict[str, Any]:
-    rest = snapshot._replace(resources=[]).as_dict()
-    return {**rest, "resources": _Rows(snapshot.resources)}
+def _too_large() -> _Refused:
+    return _Refused(f"the answer has more than {MAX_ANSWER} bytes: ask for fewer")
 
 
 def _read(line: bytes) -> dict[str, Any]:
@@ -94,13 +82,13 @@ def _about(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resources(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
-    return _table(take(limit=_limit(question)))
+    return _table(_wanted(question))
 
 
 def _dump(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
     return {
         "process": about(settings),
-        **_table(take(limit=_limit(question))),
+        **_table(_wanted(question)),
         "by_site": by_site(),
     }
 
@@ -123,11 +111,22 @@ def _pulse(settings: Settings, question: dict[str, Any]) -> dict[str, Any]:
     return {"process": about(settings), **pulse()}
 
 
-def _limit(question: dict[str, Any]) -> int:
+def _wanted(question: dict[str, Any]) -> Wanted:
     limit = question.get("limit", LIMIT)
     if type(limit) is not int or limit < 0:
         raise _Refused(f'expected a "limit" of 0 or more, not {limit!r}')
-    return limit
+    sort = question.get("sort", "")
+    if sort and sort not in SORTS:
+        raise _Refused(f'expected a "sort" out of {", ".join(SORTS)}, not {sort!r}')
+    globs = {name: _globs(question, name) for name in ("types", "names", "states")}
+    return Wanted(limit, **globs, steps=question.get("steps") is not False, sort=sort)
+
+
+def _globs(question: dict[str, Any], name: str) -> tuple[str, ...]:
+    globs = question.get(name, [])
+    if type(globs) is not list or not all(type(glob) is str for glob in globs):
+        raise _Refused(f'expected "{name}" to be a list of globs, not {globs!r}')
+    return tuple(globs)
 
 
 QUESTIONS: dict[str, Callable[[Settings, dict[str, Any]], dict[str, Any]]] = {
@@ -141,7 +140,8 @@ QUESTIONS: dict[str, Callable[[Settings, dict[str, Any]], dict[str, Any]]] = {
 """What can be asked.
 
 - `about`: which process it is, what its loops do, how many resources it has.
-- `resources`: the live table, of at most `limit`.
+- `resources`: the live table: at most `limit` of what is of the `types`, `names` and `states`, not
+  the `steps` if that is false, in the order of `sort`; see `whence.live.wanted`.
 - `by_site`: how many resources there are from each creation site, of all.
 - `pulse`: counters that only grow, for who asks again and again and subtracts.
 - `why`: what keeps the process alive and what is stuck; or of one resource, `async_id`.

@@ -8,7 +8,7 @@ import errno
 import os
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic, thread_time
 from typing import Any
 
@@ -109,12 +109,13 @@ class Listener:
             line += part
         return line
 
-    def _send(self, connection: socket.socket, answer: bytes) -> None:
+    def _send(self, connection: socket.socket, answer: Iterable[bytes]) -> None:
         by = monotonic() + _TO_LISTEN
-        rest = memoryview(answer)
-        while rest:
-            self._await(connection, selectors.EVENT_WRITE, by)
-            rest = rest[connection.send(rest[:_PART]) :]
+        for part in answer:
+            rest = memoryview(part)
+            while rest:
+                self._await(connection, selectors.EVENT_WRITE, by)
+                rest = rest[connection.send(rest[:_PART]) :]
 
     def _await(self, connection: socket.socket, event: int, by: float) -> None:
         if not self._wait(connection, event, by - monotonic()):

@@ -13,10 +13,13 @@ The rules:
 import json
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 VERSION = 1
 """Of the protocol, of dumps: higher once what was there goes or means something else."""
+
+_TEXTS_OF_PART = 100
 
 MAX_QUESTION = 4096
 MAX_ANSWER = 256 * 1024 * 1024
@@ -59,10 +62,38 @@ def encode(message: dict[str, Any]) -> bytes:
     return text.encode("ascii") + b"\n"
 
 
-def encode_answer(fields: dict[str, str]) -> bytes:
-    """The line of an answer whose fields are JSON already."""
-    answer = ",".join(f"{json.dumps(name)}:{text}" for name, text in fields.items())
-    return f'{{"whence":{VERSION},"answer":{{{answer}}}}}\n'.encode("ascii")
+def encode_answer(fields: "dict[str, Texts]") -> Iterator[bytes]:
+    """The line of an answer, in parts: in one piece it would be copied with the program waiting."""
+    yield f'{{"whence":{VERSION},"answer":{{'.encode("ascii")
+    for at, (name, texts) in enumerate(fields.items()):
+        yield f"{',' if at else ''}{json.dumps(name)}:".encode("ascii")
+        yield from texts.parts()
+    yield b"}}\n"
+
+
+class Texts:
+    """A value of an answer, as JSON: one text, or the texts of a list's elements."""
+
+    def __init__(self, texts: list[str], *, is_list: bool) -> None:
+        self._texts = texts
+        self._is_list = is_list
+        self.size = sum(map(len, texts))
+        """Bytes."""
+
+    def add(self, text: str) -> None:
+        """One more element."""
+        self._texts.append(text)
+        self.size += len(text)
+
+    def parts(self) -> Iterator[bytes]:
+        """As bytes, many texts at a time."""
+        if self._is_list:
+            yield b"["
+        for at in range(0, len(self._texts), _TEXTS_OF_PART):
+            comma = "," if at else ""
+            yield f"{comma}{','.join(self._texts[at : at + _TEXTS_OF_PART])}".encode("ascii")
+        if self._is_list:
+            yield b"]"
 
 
 def decode(line: bytes) -> dict[str, Any]:

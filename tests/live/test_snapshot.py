@@ -195,6 +195,7 @@ def test_nothing_is_kept_alive(run: Callable[[Main], Any]) -> None:
 def test_a_task_that_only_the_table_refers_to_ends_in_its_own_thread(recording: None) -> None:
     """What its `finally` does is no affair of a thread of ours."""
     from whence.live.finding import Found
+    from whence.live.pace import Pace
 
     ended_in: list[int] = []
     looked, dropped = threading.Event(), threading.Event()
@@ -207,7 +208,7 @@ def test_a_task_that_only_the_table_refers_to_ends_in_its_own_thread(recording: 
         await asyncio.get_running_loop().create_future()
 
     def look() -> None:
-        found = Found()
+        found = Found(Pace())
         looked.set()
         dropped.wait(30)
         found.let_go()
