@@ -1,11 +1,21 @@
-"""Puts whence.pth beside the package, in editable installs too; the rest is pyproject.toml's."""
+"""What pyproject.toml cannot express: the .pth file beside the package, and the engine in C."""
 
 import os
+from glob import glob
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 PTH = os.path.join("sitecustomize", "whence.pth")
+
+ENGINE = Extension(
+    "whence._engine",
+    sources=sorted(glob("agent/engine_c/*.c")),
+    depends=sorted(glob("agent/engine_c/*.h")),
+    extra_compile_args=[] if os.name == "nt" else ["-std=c11", "-O3", "-fvisibility=hidden"],
+    # Without a compiler the engine in Python runs.
+    optional=True,
+)
 
 
 class BuildWithPth(build_py):
@@ -27,4 +37,4 @@ class BuildWithPth(build_py):
         return str(self.get_finalized_command("install").install_lib)
 
 
-setup(cmdclass={"build_py": BuildWithPth})
+setup(cmdclass={"build_py": BuildWithPth}, ext_modules=[ENGINE])

@@ -7,7 +7,9 @@ that re-arms itself), and no chain is longer than `MAX_DEPTH`.
 """
 
 from types import CodeType
+from typing import TYPE_CHECKING
 
+from . import twin
 from .resource_types import ResourceType
 from .sites import Site, site
 
@@ -82,3 +84,9 @@ def _cut(cause: Cause) -> Cause:
         shorter = copy
     assert shorter is not None
     return shorter
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Cause, hop
+
+    twin.tell(site=site)

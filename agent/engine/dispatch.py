@@ -20,8 +20,9 @@ The rules (SEMANTICS 2 to 4):
 import sys
 from _thread import RLock, allocate_lock, interrupt_main
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from . import twin
 from .execution import ThreadState, local
 from .lifetimes import Lifetime
 
@@ -40,9 +41,8 @@ class Hook(Protocol):
     promise_resolve: Callback | None
 
 
-class Listeners:
-    """Who hears each event: nobody (None), one hook's callback, or a callable that tells
-    several."""
+class _Fields:
+    """Who hears each event."""
 
     __slots__ = EVENTS
 
@@ -51,6 +51,17 @@ class Listeners:
     after: Callback | None
     destroy: Callback | None
     promise_resolve: Callback | None
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Listeners as _Fields
+
+
+class Listeners(_Fields):
+    """Who hears each event: nobody (None), one hook's callback, or a callable that tells
+    several."""
+
+    __slots__ = ()
 
     def __init__(self) -> None:
         self.listen(())
@@ -79,6 +90,7 @@ def _one(callbacks: tuple[Callback, ...]) -> Callback | None:
 
 
 listeners = Listeners()
+twin.use(listeners=listeners)
 
 _lock = allocate_lock()
 _installing = RLock()
@@ -257,3 +269,9 @@ def _try(action: Callable[[], object]) -> None:
         action()
     except Exception:
         pass
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import emit, emit_init
+
+    twin.tell(hook_failed=hook_failed, hooks_changed=hooks_changed)

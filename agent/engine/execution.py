@@ -15,6 +15,7 @@ from _thread import _local, get_ident
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from . import twin
 from .lifetimes import Lifetime
 from .resource_types import TOP_LEVEL, ResourceType
 
@@ -45,17 +46,8 @@ threads: "dict[int, ThreadState]" = {}
 its id is used again: so it grows no longer than the most threads that there were at once."""
 
 
-class ThreadState:
-    """What one thread is executing.
-
-    `depth` counts the hook dispatches under way, `changed` says that the list of hooks is to change
-    when the outermost one ends, `muted` marks the agent's own threads, which emit nothing,
-    `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
-    `entered` is since when a callback has been holding the thread's loop, 0 if none does; `busy`
-    how many nanoseconds all of them have taken.  `beyond` is what executed before it, where a loop
-    in C has called it with no handle around.  `samples` are the stacks that the watchdog has
-    taken of it meanwhile, `blamed` what of its time is blamed already.
-    """
+class _Fields:
+    """What every event reads and writes."""
 
     __slots__ = (
         "beyond",
@@ -71,6 +63,25 @@ class ThreadState:
         "samples",
         "thread_id",
     )
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import ThreadState as _Fields
+
+
+class ThreadState(_Fields):
+    """What one thread is executing.
+
+    `depth` counts the hook dispatches under way, `changed` says that the list of hooks is to change
+    when the outermost one ends, `muted` marks the agent's own threads, which emit nothing,
+    `finalizing` says that something is closed by a `__del__` of asyncio's: no hook runs there.
+    `entered` is since when a callback has been holding the thread's loop, 0 if none does; `busy`
+    how many nanoseconds all of them have taken.  `beyond` is what executed before it, where a loop
+    in C has called it with no handle around.  `samples` are the stacks that the watchdog has
+    taken of it meanwhile, `blamed` what of its time is blamed already.
+    """
+
+    __slots__ = ()
 
     def __init__(self, root: Lifetime) -> None:
         self.current = root
@@ -96,6 +107,8 @@ def _root(async_id: int) -> Lifetime:
 
 MAIN = _root(1)
 OUTSIDE = _root(0)
+
+twin.use(main=MAIN, outside=OUTSIDE)
 
 
 def _main_thread_id() -> int:
@@ -140,3 +153,20 @@ def restart_in_child() -> None:
     _main_id = get_ident()
     threads.clear()
     local.state = ThreadState(MAIN)
+    forget_thread_states()
+
+
+def forget_thread_states() -> None:
+    """In C a thread remembers its state; here none does."""
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import (
+        execution_async_id,
+        execution_async_resource,
+        forget_thread_states,
+        new_async_id,
+        trigger_async_id,
+    )
+
+    twin.tell(thread_state=lambda: local.state)

@@ -9,6 +9,10 @@ The rules:
   for what is `LONG`; so the largest value is exact where it is alone in its slot, as outliers are.
 """
 
+from typing import TYPE_CHECKING
+
+from . import twin
+
 SLOTS = 64
 """Slot n holds what has n binary digits: from 2**(n-1) up to but not including 2**n nanoseconds."""
 
@@ -45,10 +49,8 @@ class Histogram:
         self.counts[:] = self.sums[:] = [0] * SLOTS
 
 
-class Turns:
-    """What callbacks have had: how long they were ready before their turn, and how long it was.
-
-    The hot path has `record` written out."""
+class _TurnCounts:
+    """The numbers of `Turns`."""
 
     __slots__ = ("_long_ready", "_long_run", "counts")
 
@@ -74,6 +76,23 @@ class Turns:
         """Add what has been counted, or is about to be, to the sum of its slot."""
         self._long_run[nanoseconds.bit_length()] += nanoseconds
 
+    def clear(self) -> None:
+        """Begin anew, in place: the hot path may be holding a list."""
+        for row in (*self.counts, self._long_ready, self._long_run):
+            row[:] = [0] * SLOTS
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Turns as _TurnCounts
+
+
+class Turns(_TurnCounts):
+    """What callbacks have had: how long they were ready before their turn, and how long it was.
+
+    The hot path has `record` written out."""
+
+    __slots__ = ()
+
     def ready(self) -> "Snapshot":
         """How long they were ready and waited."""
         return _with_sums([sum(row) for row in self.counts], self._long_ready)
@@ -83,11 +102,6 @@ class Turns:
         return _with_sums(
             [sum(column) for column in zip(*self.counts, strict=True)], self._long_run
         )
-
-    def clear(self) -> None:
-        """Begin anew, in place: the hot path may be holding a list."""
-        for row in (*self.counts, self._long_ready, self._long_run):
-            row[:] = [0] * SLOTS
 
 
 def _with_sums(counts: list[int], long: list[int]) -> "Snapshot":

@@ -10,8 +10,9 @@ for is only what is asked for.  A field that a class leaves out reads as its def
 
 from collections.abc import Callable
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import twin
 from .causes import Cause, hop
 from .places import Segments, Span
 from .resource_types import ResourceType
@@ -193,3 +194,7 @@ class Scope(NamedTuple):
     """A weak reference: a task that is dropped unfinished must be collectable."""
     task: Lifetime
     outer: "Scope | None"
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Lifetime, RecordedLifetime, SpanLifetime

@@ -14,7 +14,9 @@ What a row says:
 
 from collections.abc import Iterator, Mapping
 from itertools import count
+from typing import TYPE_CHECKING
 
+from . import twin
 from .histograms import Histogram, Turns
 
 MAX_USER_TYPES = 1000
@@ -28,8 +30,8 @@ _UNTIMED = Turns()
 """Of what does not run on a loop; the hot path does not have to ask."""
 
 
-class ResourceType:
-    """One type of resource, and how many of it there have been."""
+class _Fields:
+    """What every event reads and counts."""
 
     __slots__ = (
         "boundary",
@@ -47,6 +49,16 @@ class ResourceType:
         "transparent",
         "turns",
     )
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import ResourceType as _Fields
+
+
+class ResourceType(_Fields):
+    """One type of resource, and how many of it there have been."""
+
+    __slots__ = ()
 
     def __init__(
         self,
@@ -121,6 +133,16 @@ EXECUTOR_JOB = ResourceType("ExecutorJob", 15, queued=True)
 THREAD = ResourceType("Thread", 16)
 TIMER = ResourceType("Timer", 17)
 REQUEST = ResourceType("Request", 18, boundary=True, on_loop=True)
+
+twin.use(
+    task=TASK,
+    future=FUTURE,
+    handle=HANDLE,
+    timer_handle=TIMER_HANDLE,
+    executor_job=EXECUTOR_JOB,
+    thread=THREAD,
+    timer=TIMER,
+)
 
 _BUILT_IN = (
     TASK,

@@ -9,8 +9,9 @@ a selection nothing here runs: `recorder.lifetime` is what is made, and is a pla
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import twin
 from .lifetimes import Lifetime, RecordedLifetime, SpanLifetime
 from .recorder import hide, recorder
 
@@ -75,3 +76,25 @@ def _is_wanted(lifetime: SelectedLifetime) -> bool:
         return _wanted(lifetime)
     except Exception:
         return False
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    # The field that says so has more values there than True and False.
+    _DECIDED_NOT, _IN_C_LEFT_OUT, _UNDECIDED = 0, 2, 3
+
+    class SelectedLifetime(SpanLifetime):
+        """A SpanLifetime that the user may want to leave out."""
+
+        __slots__ = ()
+
+    def is_left_out(lifetime):
+        """Whether it is transparent because the user wants to see nothing of it."""
+        return lifetime.transparent and getattr(lifetime, "transparency", 0) == _IN_C_LEFT_OUT
+
+    def _decide(lifetime):
+        lifetime.transparency = _DECIDED_NOT
+        if not lifetime.keep and not _is_wanted(lifetime):
+            hide(lifetime)
+            lifetime.transparency = _IN_C_LEFT_OUT
+
+    twin.tell(decide=_decide)

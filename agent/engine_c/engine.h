@@ -56,6 +56,10 @@ typedef struct {
 
 extern PyTypeObject *Turns_Type;
 
+/* Add the ready and run times of a turn that is counted to the sums of their slots, if they are
+   longer than LONG_NANOSECONDS. */
+void turns_record_long(Turns *turns, int64_t ready, int64_t run);
+
 /* The slot of a duration: the number of its binary digits. */
 static inline int
 slot_of(int64_t nanoseconds)
@@ -181,9 +185,9 @@ extern PyTypeObject *Lifetime_Type, *RecordedLifetime_Type, *SpanLifetime_Type;
 /* The strings that Python's lifetimes.py names; compared by identity. */
 extern PyObject *DONE, *FAILED, *CANCELLED, *CLOSED, *COLLECTED, *OPEN, *KEPT, *DROPPED;
 
-/* New ones, with every field empty or 0; NULL without memory, with no exception set.  The first
-   two come from a free list.  A span is of `engine.recorder->lifetime`, SpanLifetime or a class
-   derived from it. */
+/* New ones, with every field empty or 0; NULL without memory, with no exception set.  Those of
+   ours come from a free list.  A span is of `engine.recorder->lifetime`: SpanLifetime, or a class
+   derived from it, and then it is UNDECIDED. */
 Lifetime *lifetime_new(void);
 RecordedLifetime *recorded_lifetime_new(void);
 SpanLifetime *span_lifetime_new(void);
@@ -230,6 +234,8 @@ typedef struct {
     bool changed;
     bool muted;
     bool finalizing;
+    const void *floor; /* the frame that runs the callback: beyond it nothing has created what it
+                          creates; compared, never read */
 } ThreadState;
 
 extern PyTypeObject *ThreadState_Type;
@@ -306,6 +312,13 @@ int64_t clock_now(void);
    instruction, without a frame object.  Where only the loop is running, what `trigger` says. */
 void site_note(RecordedLifetime *lifetime, Lifetime *trigger, int skip);
 
+/* Whether the code in this file is the loop's or whence's, and not the program's. */
+bool site_is_plumbing(PyObject *file);
+
+/* The Python frame that executes, as `ThreadState.floor` has it: who runs a callback with no frame
+   of its own puts it there, and puts back what was there before. */
+const void *sites_floor(void);
+
 /* ---- recorder.c --------------------------------------------------------------------------- */
 
 /* Whether the agent records, and how. */
@@ -352,6 +365,68 @@ void parents_forget_family(SpanLifetime *child);
 /* Take a finished lifetime on its way to the exporters, or count it as dropped. */
 bool ring_push(SpanLifetime *lifetime);
 
+/* ---- places.c ----------------------------------------------------------------------------- */
+
+/* Whether a field reads as None. */
+static inline bool
+is_none(const void *field)
+{
+    return field == NULL || field == (const void *)Py_None;
+}
+
+/* What is the same for all spans of a trace, in the terms of OpenTelemetry. */
+typedef struct {
+    PyObject_HEAD
+    uint8_t trace_id[16]; /* as it is sent */
+    bool is_id;           /* false if `number` cannot be sent as a trace id */
+    bool sampled;
+    PyObject *number; /* the trace id */
+    PyObject *flags;
+    PyObject *state;
+    PyObject *remote_parent; /* or NULL */
+    PyObject *attributes;    /* a dict, but for who sets another */
+    long long epoch;
+} TraceIdentity;
+
+/* One tree of spans.  Object fields but `identity` are what Python has set them to, or NULL. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak_references;
+    PyObject *admitted;
+    PyObject *wanted;
+    PyObject *root;
+    PyObject *carrier;
+    PyObject *remote;
+    TraceIdentity *identity; /* or NULL */
+    PyObject *top;
+    long long spans;
+} Trace;
+
+/* A lifetime's place in a trace.  Its parent is named by value, for a chain of Spans would keep
+   every ancestor for as long as a child lives. */
+typedef struct {
+    PyObject_HEAD
+    Trace *trace;
+    long long async_id;
+    long long segment;
+    int64_t parent_async_id;
+    int64_t parent_segment;
+    PyObject *context; /* or NULL */
+    PyObject *above;   /* or NULL */
+    PyObject *counted; /* or NULL */
+    int depth;
+    bool has_parent;
+    bool out;
+    bool consumer;
+} Span;
+
+extern PyTypeObject *TraceIdentity_Type, *Trace_Type, *Span_Type;
+
+/* New references, NULL without memory, with no exception set.  The collector is not told of the
+   Span. */
+Trace *trace_new(PyObject *root);
+Span *span_new(Trace *trace, int64_t async_id, int64_t segment, Span *parent);
+
 /* ---- events.c ----------------------------------------------------------------------------- */
 
 /* Held by a resource and by nothing else: it dies with it, and says so. */
@@ -361,6 +436,9 @@ typedef struct {
 } Token;
 
 extern PyTypeObject *Token_Type;
+
+/* A new reference, NULL without memory, with no exception set. */
+PyObject *token_new(Lifetime *lifetime);
 
 /* Whether something was collected, or is to be called, that the next turn of a loop is to tell. */
 extern bool collected_waits;
@@ -416,6 +494,47 @@ Lifetime *settled_cause(PyObject *future);
 void describe_timer(Lifetime *timer, Lifetime *trigger, PyObject *callback);
 void hide_unfired(Lifetime *lifetime);
 
+/* ---- callbacks.c -------------------------------------------------------------------------- */
+
+/* What a loop whose handles are its own is given in place of a callback: a Callback, or a Step of a
+   task.  Without a lifetime it runs its callback, and no event is told. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *callback; /* or NULL */
+    PyObject *args;     /* a tuple, or NULL */
+    Lifetime *lifetime; /* or NULL */
+} Bracket;
+
+extern PyTypeObject *Callback_Type, *Step_Type;
+
+/* New references, NULL with an exception set. */
+Bracket *callback_new(PyObject *callback, PyObject *const *args, Py_ssize_t number);
+Bracket *step_new(PyObject *task, PyObject *callback, PyObject *const *args, Py_ssize_t number);
+
+/* The program was told that it is not scheduled, and the loop has taken it: it does not run. */
+void callback_refuse(Bracket *callback);
+
+/* ---- methods.c ---------------------------------------------------------------------------- */
+
+/* What stands in a class in place of a method of the program's or of a loop's. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall; /* given the Method itself, and the instance as first argument */
+    PyObject *original;        /* never NULL */
+    PyObject *dict;
+    PyObject *weakrefs;
+} Method;
+
+extern PyTypeObject *Method_Type;
+
+/* A new reference, NULL with an exception set. */
+PyObject *method_new(vectorcallfunc call, PyObject *original);
+
+/* Call the original with the same arguments, the instance first. */
+PyObject *method_call_original(PyObject *method, PyObject *const *args, size_t nargsf,
+                               PyObject *kwnames);
+
 /* ---- futures.c ---------------------------------------------------------------------------- */
 
 /* The lifetime of a future of our class, borrowed; NULL of any other object. */
@@ -452,6 +571,9 @@ int sites_add(PyObject *module);
 int recorder_add(PyObject *module);
 int parents_add(PyObject *module);
 int ring_add(PyObject *module);
+int places_add(PyObject *module);
+int placing_add(PyObject *module);
+int packer_add(PyObject *module);
 int events_add(PyObject *module);
 int steps_add(PyObject *module);
 int tasks_add(PyObject *module);
@@ -460,6 +582,8 @@ int futures_add(PyObject *module);
 int handles_add(PyObject *module);
 int callbacks_add(PyObject *module);
 int scheduling_add(PyObject *module);
+int methods_add(PyObject *module);
+int protocols_add(PyObject *module);
 
 /* Make a heap type of `spec`, put it into `module` under its name and into `*type`. */
 int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **type);
@@ -491,6 +615,37 @@ pending_restore(Pending *pending)
     PyErr_SetRaisedException(pending->raised);
 #else
     PyErr_Restore(pending->type, pending->value, pending->traceback);
+#endif
+}
+
+/* The pending exception itself, with its traceback, as an `except` clause has it: a new reference,
+   NULL if there is none. */
+static inline PyObject *
+raised_take(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+/* Raise it again, with the traceback that it has now; the reference is taken. */
+static inline void
+raised_again(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
 #endif
 }
 

@@ -1,0 +1,150 @@
+/* The module `whence._engine`: the types and functions of all files here, and what they share.
+
+   Loaded once, by the main interpreter: what is static here belongs to that. */
+
+#include "engine.h"
+
+Engine engine;
+
+int
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **type)
+{
+    PyObject *made = PyType_FromSpecWithBases(spec, (PyObject *)base);
+    if (made == NULL) {
+        return -1;
+    }
+    *type = (PyTypeObject *)made;
+    return PyModule_AddObjectRef(module, strrchr(spec->name, '.') + 1, made);
+}
+
+PyObject *
+python_function(const char *name)
+{
+    return engine.python == NULL ? NULL : PyDict_GetItemString(engine.python, name);
+}
+
+/* tell(**functions): what C calls in Python. */
+static PyObject *
+tell(PyObject *Py_UNUSED(module), PyObject *args, PyObject *functions)
+{
+    if (PyTuple_GET_SIZE(args) != 0 || functions == NULL) {
+        PyErr_SetString(PyExc_TypeError, "expected functions by name");
+        return NULL;
+    }
+    return PyDict_Update(engine.python, functions) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* The singletons that hot paths look at: their names, types and places. */
+static const struct {
+    const char *name;
+    PyTypeObject **type;
+    void *place;
+} singletons[] = {
+    {"listeners", &Listeners_Type, &engine.listeners},
+    {"task", &ResourceType_Type, &engine.task},
+    {"future", &ResourceType_Type, &engine.future},
+    {"handle", &ResourceType_Type, &engine.handle},
+    {"timer_handle", &ResourceType_Type, &engine.timer_handle},
+    {"thread", &ResourceType_Type, &engine.thread},
+    {"timer", &ResourceType_Type, &engine.timer},
+    {"executor_job", &ResourceType_Type, &engine.executor_job},
+    {"main", &Lifetime_Type, &engine.main},
+    {"outside", &Lifetime_Type, &engine.outside},
+};
+
+static int
+use_one(PyObject *name, PyObject *value)
+{
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(singletons); nth++) {
+        if (PyUnicode_CompareWithASCIIString(name, singletons[nth].name) != 0) {
+            continue;
+        }
+        if (!PyObject_TypeCheck(value, *singletons[nth].type)) {
+            PyErr_Format(PyExc_TypeError, "expected %s as %U, not %R",
+                         (*singletons[nth].type)->tp_name, name, value);
+            return -1;
+        }
+        PyObject **place = (PyObject **)singletons[nth].place;
+        Py_XSETREF(*place, Py_NewRef(value));
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "the engine in C has no use for %R", name);
+    return -1;
+}
+
+/* use(**singletons): what Python has made and C looks at. */
+static PyObject *
+use(PyObject *Py_UNUSED(module), PyObject *args, PyObject *values)
+{
+    if (PyTuple_GET_SIZE(args) != 0 || values == NULL) {
+        PyErr_SetString(PyExc_TypeError, "expected objects by name");
+        return NULL;
+    }
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(values, &position, &name, &value)) {
+        if (use_one(name, value) < 0) {
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"tell", (PyCFunction)(void (*)(void))tell, METH_VARARGS | METH_KEYWORDS,
+     "Name the functions in Python that are called where something rare happens."},
+    {"use", (PyCFunction)(void (*)(void))use, METH_VARARGS | METH_KEYWORDS,
+     "Name the objects made in Python that every event looks at."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* In the order in which they need each other's types. */
+static int (*const subjects[])(PyObject *module) = {
+    histograms_add, resource_types_add, causes_add, lifetimes_add, execution_add,
+    dispatch_add,
+};
+
+static int
+module_exec(PyObject *module)
+{
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "whence._engine is for the main interpreter only");
+        return -1;
+    }
+    if (engine.python != NULL) {
+        PyErr_SetString(PyExc_ImportError, "whence._engine is loaded already");
+        return -1;
+    }
+    engine.python = PyDict_New();
+    if (engine.python == NULL) {
+        return -1;
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(subjects); nth++) {
+        if (subjects[nth](module) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "whence._engine",
+    .m_doc = "The engine of whence in C: see whence.engine, whose names it has.",
+    .m_methods = functions,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit__engine(void)
+{
+    return PyModuleDef_Init(&definition);
+}
