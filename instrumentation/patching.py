@@ -17,6 +17,8 @@ from types import FunctionType, MethodDescriptorType, MethodType, WrapperDescrip
 from typing import Any, TypeVar
 from weakref import ref
 
+from whence.engine.methods import Method
+from whence.engine.methods import calling as calling
 from whence.engine.sites import code_of, skip_folder
 from whence.engine.sites import is_ours as is_ours
 from whence.engine.sites import leave_traceback as leave_traceback
@@ -281,7 +283,7 @@ def _weakly(target: Any, gone: Callable[[Any], object] | None = None) -> Callabl
 
 
 def _original_of(new: Any) -> Any:
-    if type(new) is FunctionType:
+    if type(new) in (FunctionType, Method):
         return vars(new).get("_whence_original")
     return getattr(new, "__wrapped__", None)
 
@@ -290,17 +292,6 @@ def is_method(candidate: object) -> bool:
     """Whether an attribute of a class is a method that a function of ours may stand in for: one
     written in Python, C or Cython, or a wrapper that looks like one; not a test's mock."""
     return (
-        isinstance(candidate, FunctionType | MethodDescriptorType | WrapperDescriptorType)
+        isinstance(candidate, FunctionType | MethodDescriptorType | WrapperDescriptorType | Method)
         or type(candidate).__name__ == "cython_function_or_method"
     )
-
-
-def calling(method: Any) -> Callable[..., Any]:
-    """How to call a method with the instance as its first argument."""
-    if type(method) is FunctionType:
-        return method
-
-    def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
-        return method.__get__(instance, type(instance))(*args, **kwargs)
-
-    return call

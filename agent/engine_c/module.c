@@ -101,7 +101,7 @@ static PyMethodDef functions[] = {
 /* In the order in which they need each other's types. */
 static int (*const subjects[])(PyObject *module) = {
     histograms_add, resource_types_add, causes_add, lifetimes_add, execution_add,
-    dispatch_add,
+    dispatch_add, methods_add,
 };
 
 static int

@@ -1,0 +1,28 @@
+"""What stands in a class in place of a method: a callable of ours that brackets it.
+
+With this engine a plain function; the one in C has a type of its own, which makes no frame.
+"""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from . import twin
+
+Method: type = FunctionType
+"""What such a callable is; it has a `__dict__`."""
+
+
+def calling(method: Any) -> Callable[..., Any]:
+    """How to call a method with the instance as its first argument."""
+    if type(method) is FunctionType:
+        return method
+
+    def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        return method.__get__(instance, type(instance))(*args, **kwargs)
+
+    return call
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Method
