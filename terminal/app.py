@@ -1,5 +1,6 @@
 """The screen of `whence top`."""
 
+from glob import escape
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
@@ -127,11 +128,20 @@ class Top(App[int]):
         if not self.paused:
             try:
                 pulse = self._process.ask("pulse")
-                reading = self._readings.add(pulse, self._process.ask("resources", limit=_LIMIT))
+                reading = self._readings.add(pulse, self._ask_for_resources())
             except NoAnswer as error:
                 problem = str(error)
         if not worker.is_cancelled:
             self.call_from_thread(self._take, reading, problem)
+
+    def _ask_for_resources(self) -> dict[str, Any]:
+        return self._process.ask(
+            "resources",
+            limit=_LIMIT,
+            sort=SORTS[self.sort].key,
+            types=[escape(self.type)] if self.type else [],
+            steps=self.steps,
+        )
 
     def _take(self, reading: Reading | None, problem: str) -> None:
         self.problem = problem
@@ -169,10 +179,10 @@ class Top(App[int]):
         )
         self._resources = {str(one["async_id"]): one for one in found[:_SHOWN]}
         self._fill("resources", {key: resource_cells(one) for key, one in self._resources.items()})
-        parts = [f"{len(found)} resources", f"by {SORTS[self.sort][0]}"]
+        parts = [f"{len(found)} resources", f"by {SORTS[self.sort].label}"]
         parts += [f"of type {self.type}"] * bool(self.type)
         parts += [f"with {self.words!r}"] * bool(self.words)
-        parts += [f"{reading.left_out} more not looked at"] * bool(reading.left_out)
+        parts += [f"{reading.left_out} more"] * bool(reading.left_out)
         self._table("resources").border_title = ", ".join(parts)
 
     def _fill(self, name: str, rows: dict[str, tuple[str, ...]]) -> None:

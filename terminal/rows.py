@@ -1,10 +1,11 @@
 """The text of the screen: headline, tables, and the path of one resource."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from whence.commands.ps import doing, is_step, loop_state
+from whence.commands.ps import doing, loop_state
 from whence.commands.showing import duration, number, place, printable, shortened
+from whence.live.wanted import is_step
 
 from .readings import Reading, TypeRow
 
@@ -16,14 +17,28 @@ BARS = " ▁▂▃▄▅▆▇█"
 _NO_WAIT = ("open", "running")
 """States of what waits for nothing: a server, a connection, a reader."""
 
-SORTS: "dict[str, tuple[str, Callable[[dict[str, Any]], Any]]]" = {
-    "wait": ("longest wait", lambda one: (one["state"] in _NO_WAIT, -(one["in_state"] or 0.0))),
-    "run": ("most run", lambda one: -(one["run"] or 0.0)),
-    "age": ("oldest", lambda one: -(one["age"] or 0.0)),
-    "new": ("newest", lambda one: -one["async_id"]),
-    "name": ("name", lambda one: (one["name"], one["async_id"])),
+
+class Sort(NamedTuple):
+    """An order of the resources."""
+
+    label: str
+    key: str
+    """Of the process, which sends those that come first (`whence.live.wanted`)."""
+    rank: Callable[[dict[str, Any]], Any]
+    """How those that it has sent are sorted, at once."""
+
+
+SORTS = {
+    "wait": Sort(
+        "longest wait",
+        "in_state",
+        lambda one: (one["state"] in _NO_WAIT, -(one["in_state"] or 0.0)),
+    ),
+    "run": Sort("most run", "run", lambda one: -(one["run"] or 0.0)),
+    "age": Sort("oldest", "age", lambda one: -(one["age"] or 0.0)),
+    "new": Sort("newest", "newest", lambda one: -one["async_id"]),
+    "name": Sort("name", "name", lambda one: (one["name"], one["async_id"])),
 }
-"""Key -> what it is called, and how it sorts the resources."""
 
 TITLES = {
     "types": ("TYPE", "OPEN", "+/s", "-/s", "LEAKED", "TREND"),
@@ -125,10 +140,10 @@ def chosen(
     found = [
         one
         for one in resources
-        if (one["type"] == types if types else steps or not is_step(one))
+        if (one["type"] == types if types else steps or not is_step(one["type"], one["name"]))
         and (not wanted or _has(one, wanted))
     ]
-    return sorted(found, key=SORTS[sort][1])
+    return sorted(found, key=SORTS[sort].rank)
 
 
 def trend(values: tuple[int, ...] | tuple[float, ...]) -> str:

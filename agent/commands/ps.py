@@ -5,21 +5,13 @@ import json
 import sys
 from typing import Any
 
+from ..live.wanted import NUMBERS, TEXTS
 from ..serving.about import BLOCKED
 from ..serving.processes import Process, answers, find, the_process
 from .showing import Column, counted, duration, number, place, printable, table, width
-from .words import Parser, add_json, add_process, matches, whole, words_of
+from .words import Parser, add_json, add_process, whole, words_of
 
-STEPS = ("Handle", "Future")
-"""Types that are parts of something else: shown when asked for."""
-_OWN_READER = "._read_from_self"
-"""End of the name of the reader by which other threads wake asyncio's loops."""
-_EVERYTHING = 20_000
-"""Resources that are looked through for those that match."""
 _LIMIT = 1000
-
-_NUMBERS = ("age", "run", "ready", "wait", "steps", "due")
-_TEXTS = ("type", "name", "state", "id")
 
 _PATIENCE = 5.0
 """Seconds for a process of the list: one that is stopped keeps the others waiting."""
@@ -79,10 +71,10 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--sort",
-        choices=(*_TEXTS, *_NUMBERS),
+        choices=(*TEXTS, *NUMBERS),
         default="id",
         metavar="KEY",
-        help=f"one of {', '.join((*_TEXTS, *_NUMBERS))}; times the longest first (default: id)",
+        help=f"one of {', '.join((*TEXTS, *NUMBERS))}; times the longest first (default: id)",
     )
     parser.add_argument(
         "--limit",
@@ -141,51 +133,22 @@ def loop_state(loop: dict[str, Any]) -> str:
 
 
 def _print_resources(process: Process, options: argparse.Namespace) -> int:
-    filtered = options.type or options.name or options.state or options.sort != "id"
-    limit = _EVERYTHING if filtered else max(options.limit, _LIMIT)
-    answer = process.ask("resources", limit=limit)
-    chosen = [one for one in answer["resources"] if _is_wanted(one, options)]
-    chosen.sort(key=lambda one: _rank(one, options.sort))
-    shown = chosen[: options.limit]
-    if options.json:
-        print(json.dumps({**answer, "resources": shown}, indent=2))
-        return 0
-    rows = [_resource_row(one) for one in shown]
-    print("\n".join(table(_RESOURCE_COLUMNS, rows, width())))
-    print(_summary(answer, len(chosen), len(shown)))
-    return 0
-
-
-def _is_wanted(resource: dict[str, Any], options: argparse.Namespace) -> bool:
-    if not (options.type or options.all) and is_step(resource):
-        return False
-    return (
-        matches(resource["type"], options.type)
-        and (matches(resource["name"], options.name) or matches_task(resource, options.name))
-        and matches(resource["state"], options.state)
+    answer = process.ask(
+        "resources",
+        limit=options.limit,
+        types=options.type,
+        names=options.name,
+        states=options.state,
+        steps=options.all,
+        sort=options.sort,
     )
-
-
-def is_step(resource: dict[str, Any]) -> bool:
-    """Whether it is a part of something else, or asyncio's own."""
-    return resource["type"] in STEPS or resource["name"].endswith(_OWN_READER)
-
-
-def matches_task(resource: dict[str, Any], globs: list[str]) -> bool:
-    """Whether the name that the program has given a task is one of them."""
-    return bool(resource["task_name"]) and matches(resource["task_name"], globs)
-
-
-def _rank(resource: dict[str, Any], key: str) -> tuple[float | str, int]:
-    async_id: int = resource["async_id"]
-    if key == "id":
-        return "", async_id
-    value = resource[key]
-    if key in _TEXTS:
-        return value, async_id
-    if value is None:
-        return float("inf"), async_id
-    return (value if key == "due" else -value), async_id
+    if options.json:
+        print(json.dumps(answer, indent=2))
+        return 0
+    rows = [_resource_row(one) for one in answer["resources"]]
+    print("\n".join(table(_RESOURCE_COLUMNS, rows, width())))
+    print(_summary(answer))
+    return 0
 
 
 def _resource_row(resource: dict[str, Any]) -> list[str]:
@@ -212,16 +175,14 @@ def doing(resource: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in resource["details"].items())
 
 
-def _summary(answer: dict[str, Any], matching: int, shown: int) -> str:
+def _summary(answer: dict[str, Any]) -> str:
     counts = answer["counts"]
     parts = [counted(sum(counts.values()), "resource")]
-    if shown < matching:
-        parts.append(f"{number(matching - shown)} more match (--limit)")
+    if answer["left_out"]:
+        parts.append(f"{number(answer['left_out'])} more match (--limit)")
     parts += [
         f"{counted(counts[name], noun)}"
         for name, noun in (("Handle", "callback"), ("Future", "future"))
         if counts.get(name)
     ]
-    if answer["left_out"]:
-        parts.append(f"{number(answer['left_out'])} were not looked at")
     return ", ".join(parts)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..serving.processes import the_process
 from .forest import Node, by_await, by_trigger
-from .ps import doing, is_step
+from .ps import doing
 from .showing import BOLD, DIM, counted, duration, painted, place, printable, shortened, width
 from .words import Parser, add_json, add_process, whole
 
@@ -34,12 +34,10 @@ def main(words: list[str]) -> int:
     )
     add_json(parser)
     options = parser.parse_args(words)
-    answer = the_process(options.process).ask("resources", limit=_EVERYTHING)
-    if options.by == "await":
-        roots = by_await(answer["resources"])
-    else:
-        shown = [one for one in answer["resources"] if options.all or not is_step(one)]
-        roots = by_trigger(shown)
+    # What awaits what goes by way of futures.
+    by, steps = (by_await, True) if options.by == "await" else (by_trigger, options.all)
+    answer = the_process(options.process).ask("resources", limit=_EVERYTHING, steps=steps)
+    roots = by(answer["resources"])
     if options.json:
         print(json.dumps([_as_json(root, options.depth) for root in roots], indent=2))
         return 0

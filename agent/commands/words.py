@@ -1,7 +1,6 @@
 """The words of a verb that asks processes: read by argparse, wrong ones said on one line."""
 
 import argparse
-from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from ..settings.arguments import UsageError
@@ -60,8 +59,3 @@ def whole(least: int) -> Any:
         return number
 
     return read
-
-
-def matches(text: str, globs: list[str]) -> bool:
-    """Whether it is one of them, upper and lower case alike; anything is of none."""
-    return not globs or any(fnmatchcase(text.lower(), glob.lower()) for glob in globs)
