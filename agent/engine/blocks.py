@@ -18,6 +18,7 @@ All of this runs in the thread of the loop, once the step is over; but for what 
 
 from typing import Any, NamedTuple
 
+from . import twin
 from .delays import delayed_by
 from .execution import ThreadState
 from .giving_way import come_back
@@ -199,3 +200,6 @@ def restart_in_child() -> None:
     blocks.clear()
     blocked.number = blocked.time = 0
     standstill.rest()
+
+
+twin.tell(held=held, held_within=held_within)

@@ -15,7 +15,9 @@ import atexit
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
+from . import twin
 from .dispatch import emit, emit_init, listeners
 from .execution import OUTSIDE, ThreadState, local, new_async_id
 from .lifetimes import COLLECTED, DONE, Lifetime, RecordedLifetime
@@ -219,9 +221,29 @@ def loop_turns() -> bool:
 
 
 def _in_finalizer() -> bool:
-    frame = sys._getframe(2)
+    frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import (
+        Token,
+        announce,
+        at_next_event,
+        born,
+        collected,
+        create,
+        drain_collected,
+        dropped,
+        end,
+        enter,
+        forget_collected,
+        leave,
+        resolve,
+    )
+
+    twin.tell(drain_between_turns=drain_between_turns)

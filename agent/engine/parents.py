@@ -26,7 +26,9 @@ writes and no lock.  Traces, ids and limits are the sender thread's affair (`tra
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from . import twin
 from .lifetimes import DROPPED, Lifetime, SpanLifetime
 from .resource_types import EXECUTOR_JOB, TASK, THREAD, TIMER, TIMER_HANDLE
 from .user_spans import UserSpan
@@ -180,3 +182,9 @@ def _settle_family(child: SpanLifetime) -> None:
     elif isinstance(child.link, SpanLifetime):
         stands, link = standing_for(child.link)
         child.link = stands or link
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import adopt, forget_family, keep_family, look_for_user_spans, standing_for
+
+    twin.tell(adopt_beside=_adopt_beside, make_root=make_root)

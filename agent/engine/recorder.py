@@ -7,8 +7,9 @@ before/after; *ready*, scheduled and waiting for its turn on the loop (a job: fo
 
 from sys import _getframe
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import twin
 from .execution import ThreadState, new_async_id
 from .histograms import LONG
 from .lifetimes import DONE, DROPPED, KEPT, Lifetime, RecordedLifetime, SpanLifetime
@@ -112,6 +113,11 @@ def begin(row: ResourceType, trigger: Lifetime, state: ThreadState, depth: int) 
     row.created += 1
     open_lifetimes[async_id] = lifetime
     return lifetime
+
+
+def is_listed(lifetime: Lifetime) -> bool:
+    """Whether it is among the open lifetimes."""
+    return lifetime.async_id in open_lifetimes
 
 
 def describe(lifetime: Lifetime, name: str | None, **attributes: Any) -> None:
@@ -224,3 +230,21 @@ def restart_in_child() -> None:
     ring.clear()
     for row in known_types():
         row.restart()
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import (
+        Recorder,
+        begin,
+        clock,
+        conclude,
+        finish,
+        finish_outside,
+        finish_span,
+        hide,
+        is_listed,
+        open_lifetimes,
+        recorder,
+    )
+
+    twin.tell(failed=failed, push=lambda span: ring.push(span))

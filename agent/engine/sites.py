@@ -10,6 +10,8 @@ from os.path import dirname, join, sep
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import twin
+
 if TYPE_CHECKING:
     from traceback import FrameSummary
 
@@ -64,7 +66,7 @@ def skip_folder(folder: str) -> None:
     """Let no site be in this folder: it is part of whence."""
     global _ours
     _ours = (*_ours, folder.rstrip(sep) + sep)
-    known.clear()
+    _ask_anew()
 
 
 def add_plumbing(folder: str) -> None:
@@ -73,7 +75,16 @@ def add_plumbing(folder: str) -> None:
     folder = folder.rstrip(sep) + sep
     if folder not in _plumbing:
         _plumbing = (*_plumbing, folder)
-        known.clear()
+        _ask_anew()
+
+
+def _ask_anew() -> None:
+    known.clear()
+    forget_files()
+
+
+def forget_files() -> None:
+    """In C whose a file is, is remembered once more; here nowhere else."""
 
 
 def is_ours(code: CodeType) -> bool:
@@ -151,3 +162,9 @@ def site(code: CodeType | None, lasti: int) -> Site | None:
         if start <= lasti < end and number is not None:
             line = number
     return Site(code.co_filename, line, code.co_qualname)
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import forget_files
+
+    twin.tell(whose=whose)

@@ -310,7 +310,7 @@ int64_t clock_now(void);
 
 /* Note in `lifetime` where the program's own code is, `skip` Python frames up or further: code and
    instruction, without a frame object.  Where only the loop is running, what `trigger` says. */
-void site_note(RecordedLifetime *lifetime, Lifetime *trigger, int skip);
+void site_note(RecordedLifetime *lifetime, Lifetime *trigger, ThreadState *state, int skip);
 
 /* Whether the code in this file is the loop's or whence's, and not the program's. */
 bool site_is_plumbing(PyObject *file);
@@ -359,6 +359,9 @@ void recorder_failed(Lifetime *lifetime, PyObject *error);
 void parents_adopt(SpanLifetime *child, Lifetime *trigger, Lifetime *executing);
 void parents_keep_family(SpanLifetime *child);
 void parents_forget_family(SpanLifetime *child);
+
+/* Take a lifetime out of its parent's trace: it turned out to root its own. */
+void parents_make_root(SpanLifetime *child);
 
 /* ---- ring.c ------------------------------------------------------------------------------- */
 
@@ -460,9 +463,13 @@ void event_end(ThreadState *state, Lifetime *lifetime, PyObject *outcome);
 
 /* ---- steps.c ------------------------------------------------------------------------------ */
 
+/* Of what cold surfaces enter and leave: its callback begins, and has ended. */
+void step_entered(ThreadState *state, RecordedLifetime *lifetime, Lifetime *previous);
+void step_left(ThreadState *state, RecordedLifetime *lifetime, Lifetime *previous);
+
 /* The turn of a callback or step that the loop itself runs: what handles and brackets share. */
 typedef struct {
-    Lifetime *previous; /* owned until step_end */
+    Lifetime *previous; /* owned until turn_end */
     int64_t began;
     int64_t ready;
 } Turn;

@@ -1,13 +1,13 @@
 """Requests and other scopes: their times are those of the task that carries them."""
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
 import whence
+from clocks import patch_clock
 from whence.engine import SpanLifetime, close_scope, local, open_scope
 from whence.engine.blocks import blocks
 from whence.engine.resource_types import REQUEST
@@ -92,8 +92,7 @@ class HeldClock:
 @pytest.fixture
 def held_clock(monkeypatch: pytest.MonkeyPatch) -> HeldClock:
     clock = HeldClock()
-    for module in ("recorder", "handles", "steps"):
-        monkeypatch.setattr(sys.modules[f"whence.engine.{module}"], "clock", clock)
+    patch_clock(monkeypatch, clock)
     monkeypatch.setitem(globals(), "keep_busy", clock.hold)
     return clock
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from clocks import patch_clock
 from whence.engine import (
     DONE,
     FAILED,
@@ -110,8 +111,7 @@ class Lives:
 def lives_on_a_clock_of_their_own(patch: pytest.MonkeyPatch) -> Iterator[Lives]:
     """The agent records, sends and keeps from 1 ms on, and nothing but the test moves the clock."""
     made = Lives()
-    for module in ("recorder", "events", "steps"):
-        patch.setattr(sys.modules[f"whence.engine.{module}"], "clock", made.clock)
+    patch_clock(patch, made.clock)
     before = {name: getattr(recorder, name) for name in recorder.__slots__}
     ring.clear()
     open_lifetimes.clear()
