@@ -74,9 +74,10 @@ class Watchdog:
 
     def _look_round(self) -> float:
         """Look at every loop; seconds until the next time."""
+        # First of all: who held Python's lock until now has it back in a moment.
         now = clock()
-        standstill.look(now)
         due = self._look(now)
+        standstill.look(now)
         self._idle = self._idle + 1 if due is None and not self._was_busy() else 0
         if self._idle == _AT_REST:
             self._idle = 0
