@@ -5,9 +5,9 @@ import os
 import sys
 from typing import Any, NamedTuple
 
+from ..live.wanted import STEPS
 from ..serving.processes import the_process
 from .dump import read_dump, take_dump
-from .ps import STEPS
 from .showing import RED, Column, counted, duration, number, painted, place, printable, table, width
 from .words import Parser, add_json, whole
 
