@@ -36,10 +36,10 @@ class SpanIds:
     the resource's id, XORed with one that stands for the rest and for the segment.  So two are the
     same as rarely as any two random numbers."""
 
-    __slots__ = ("high", "low")
+    __slots__ = ("high", "low", "seed")
 
     def __init__(self, seed: int | None = None) -> None:
-        seed = int.from_bytes(os.urandom(8)) if seed is None else seed
+        self.seed = seed = int.from_bytes(os.urandom(8)) if seed is None else seed
         self.low = [_mixed(seed + number) for number in range(1 << ID_LOW_BITS)]
         self.high = _HighParts(~seed)
 

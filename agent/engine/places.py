@@ -6,7 +6,9 @@ the first one counts.
 """
 
 from time import monotonic_ns, time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from . import twin
 
 
 class TraceIdentity:
@@ -130,3 +132,7 @@ class Segments:
             if start <= moment:
                 return span
         return self.spans[0][1]
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Span, Trace, TraceIdentity

@@ -9,9 +9,12 @@
   however short it is.
 """
 
+from collections.abc import Callable
 from time import sleep
+from typing import TYPE_CHECKING
 
-from .lifetimes import DROPPED, SpanLifetime
+from . import twin
+from .lifetimes import DROPPED, KEPT, SpanLifetime
 from .parents import standing_for
 from .places import Span, Trace
 from .recorder import open_lifetimes
@@ -19,6 +22,47 @@ from .recorder import open_lifetimes
 MAX_DEPTH = 48
 _MOMENTS = 100
 """How often to look again at a parent that is about to end in another thread."""
+
+
+def place_each(
+    lifetimes: list[SpanLifetime], max_spans: int, place: Callable[[SpanLifetime], bool]
+) -> list[SpanLifetime]:
+    """Place ended lifetimes; those that are exported.  `place` is for what is not ordinary."""
+    return [
+        lifetime for lifetime in lifetimes if place_ordinary(lifetime, max_spans) or place(lifetime)
+    ]
+
+
+def place_ordinary(lifetime: SpanLifetime, max_spans: int) -> bool:
+    """Place the ordinary child of a parent that has its place already.  False: it is none.
+
+    Nearly all are, and so are spared what the others need.  `max_spans` is the most that its trace
+    may have."""
+    parent = lifetime.parent
+    if (
+        parent is None
+        or (above := parent.span) is None
+        or lifetime.span is not None
+        or lifetime.link is not None
+        or lifetime.links is not None
+        or parent.segments is not None
+        or parent.transparent
+        or above.depth >= MAX_DEPTH
+        or (trace := above.trace).spans >= max_spans
+        or trace.remote is not None
+    ):
+        return False
+    # First it is told to be kept; if it ends meanwhile, it has heard it or says that it is not.
+    parent.keep = True
+    done = parent.fate is KEPT
+    if not done and (parent.fate is not None or parent.async_id not in open_lifetimes):
+        return False
+    trace.spans += 1
+    span = give(lifetime, Span(trace, lifetime.async_id, 0, above))
+    span.consumer = done and parent.fire_and_forget and parent.ended <= lifetime.ended
+    span.out = True
+    lifetime.spliced = lifetime.parent = None
+    return True
 
 
 def place_now(lifetime: SpanLifetime) -> Span | None:
@@ -159,3 +203,7 @@ def span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
         return parent.segments.at(child.created)
     assert parent.span is not None
     return parent.span
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import give, place_each, place_ordinary  # noqa: F401

@@ -7,7 +7,9 @@ says when it wants to be woken: `wake_at`.
 import sys
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from . import twin
 from .lifetimes import SpanLifetime
 
 CAPACITY = 65_536
@@ -91,3 +93,6 @@ class Ring:
 
 
 ring = Ring()
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Ring, ring  # noqa: F401

@@ -26,6 +26,8 @@ from .placing import (
     give,
     nearest_span,
     new_span,
+    place_each,
+    place_ordinary,
     root_span,
     settled,
     settled_link,
@@ -62,10 +64,21 @@ class Tracer:
         self.over_rate = 0
         """How many were left out with their traces, for which there was no room."""
 
+    def place_all(self, lifetimes: list[SpanLifetime]) -> list[SpanLifetime]:
+        """Place ended lifetimes; those that are exported."""
+        if self._takes_all:
+            return place_each(lifetimes, self.max_spans, self.place)
+        return [lifetime for lifetime in lifetimes if self.place(lifetime)]
+
+    @property
+    def _takes_all(self) -> bool:
+        """Whether nothing is left out but what is too much for its trace."""
+        return self.rate is None and self.wants is None
+
     def place(self, lifetime: SpanLifetime) -> bool:
         """Place an ended lifetime.  False: nobody wants to see it, or there is no room for it, and
         it was counted instead."""
-        if self._place_below(lifetime, lifetime.parent):
+        if self._takes_all and place_ordinary(lifetime, self.max_spans):
             return True
         parent = None if lifetime.segments is not None else settled(lifetime.parent)
         if not self._is_wanted(lifetime):
@@ -84,37 +97,6 @@ class Tracer:
         lifetime.fate = DROPPED
         forget_family(lifetime)
         return False
-
-    def _place_below(self, lifetime: SpanLifetime, parent: SpanLifetime | None) -> bool:
-        """Place the ordinary child of a parent that has its place already.  False: it is none.
-
-        Nearly all are, and so are spared what the others need."""
-        if (
-            parent is None
-            or (above := parent.span) is None
-            or lifetime.span is not None
-            or lifetime.link is not None
-            or lifetime.links is not None
-            or parent.segments is not None
-            or parent.transparent
-            or self.rate is not None
-            or self.wants is not None
-            or above.depth >= MAX_DEPTH
-            or (trace := above.trace).spans >= self.max_spans
-            or trace.remote is not None
-        ):
-            return False
-        # First it is told to be kept; if it ends meanwhile, it has heard it or says that it is not.
-        parent.keep = True
-        done = parent.fate is KEPT
-        if not done and (parent.fate is not None or parent.async_id not in open_lifetimes):
-            return False
-        trace.spans += 1
-        span = give(lifetime, Span(trace, lifetime.async_id, 0, above))
-        span.consumer = done and parent.fire_and_forget and parent.ended <= lifetime.ended
-        span.out = True
-        lifetime.spliced = lifetime.parent = None
-        return True
 
     def _place(self, lifetime: SpanLifetime, parent: SpanLifetime | None) -> None:
         span = span_of(lifetime)

@@ -101,7 +101,8 @@ static PyMethodDef functions[] = {
 /* In the order in which they need each other's types. */
 static int (*const subjects[])(PyObject *module) = {
     histograms_add, resource_types_add, causes_add, lifetimes_add, execution_add,
-    dispatch_add, methods_add, clock_add, sites_add, recorder_add, parents_add, events_add,
+    dispatch_add, methods_add, clock_add, sites_add, ring_add, places_add, placing_add, packer_add,
+    recorder_add, parents_add, events_add,
 };
 
 static int

@@ -273,8 +273,7 @@ class Sender:
                 return
 
     def _placed(self, drained: "list[SpanLifetime]") -> "list[SpanLifetime]":
-        place = self.tracer.place
-        return [lifetime for lifetime in drained if place(lifetime)]
+        return self.tracer.place_all(drained)
 
     def _announce(self, batch: "list[SpanLifetime]", taken: int) -> None:
         """Make what comes next the destinations' to count: it may be the end before they do."""

@@ -14,10 +14,10 @@ from whence.settings.config import Settings
 from ..spans import Span, SpanMaker, span_maker
 from .answers import rejected_in_json, rejected_in_protobuf
 from .json_encoder import JsonEncoder
+from .packing import encoder_for
 from .protobuf import Surroundings
 from .sending import SendError, explain
 from .settings import GRPC, HTTP_JSON, OtlpSettings
-from .templates import TemplateEncoder
 from .waiting import Parcel, Waiting
 
 MOST_BYTES = 2 << 20
@@ -58,7 +58,7 @@ class OtlpExporter:
         self.label = f"the OTLP receiver at {self._otlp.shown}"
         self._transport = transport_for(self._otlp)
         self._maker: SpanMaker = span_maker(settings)
-        self._encoder = TemplateEncoder(self._maker, MOST_BYTES)
+        self._encoder = encoder_for(self._maker, MOST_BYTES)
 
     def export(self, batch: Sequence[SpanLifetime], timeout: float | None) -> Taken:
         """Send what waits, and then those of the batch that are sampled.

@@ -34,8 +34,8 @@ _SLACK = 1 << 16
 _SECOND = 1e9
 
 
-def _before(key: str, tag: bytes, width: int) -> bytes:
-    """What stands before the value of an attribute."""
+def before(key: str, tag: bytes, width: int) -> bytes:
+    """What stands before the value of an attribute, which has `width` bytes behind its tag."""
     inner = wire.text(wire.KEY, key) + wire.VALUE + wire.varint(len(tag) + width) + tag
     return wire.ATTRIBUTE + wire.varint(len(inner) + width) + inner
 
@@ -43,12 +43,12 @@ def _before(key: str, tag: bytes, width: int) -> bytes:
 _IDS = ("whence.async_id", "whence.trigger_id", "whence.execution_id")
 _TIMES = ("whence.run_time", "whence.ready_time", "whence.wait_time")
 _ROOM = {
-    **{key: ("HI", _before(key, wire.INT_VALUE, 6)) for key in _IDS},
-    **{key: ("d", _before(key, wire.DOUBLE_VALUE, 8)) for key in _TIMES},
-    "whence.steps": ("H", _before("whence.steps", wire.INT_VALUE, 2)),
+    **{key: ("HI", before(key, wire.INT_VALUE, 6)) for key in _IDS},
+    **{key: ("d", before(key, wire.DOUBLE_VALUE, 8)) for key in _TIMES},
+    "whence.steps": ("H", before("whence.steps", wire.INT_VALUE, 2)),
 }
 """Attribute that differs from span to span -> its room, and what stands before that."""
-_IN_ORDER = list(_ROOM)
+DIFFERING = list(_ROOM)
 """In which `SpanMaker` gives them, and `TemplateEncoder._pack` fills them in."""
 
 
@@ -67,7 +67,7 @@ class _Template:
     def __init__(self, span: Span, encoder: SpanEncoder, code: CodeType | None) -> None:
         """`span` is one of them, without what is appended.  _DoesNotFit if none can be made."""
         self.keys = frozenset(span.attributes)
-        if span.dropped_attributes or [key for key in span.attributes if key in _ROOM] != _IN_ORDER:
+        if span.dropped_attributes or [key for key in span.attributes if key in _ROOM] != DIFFERING:
             raise _DoesNotFit("a limit has taken what differs")
         self.code = code
         """Kept: another's would be taken for it if that were given its id."""
@@ -166,7 +166,7 @@ class TemplateEncoder:
             try:
                 end = pack(lifetime, place, identity, trace_id, end)
             except _ON_THE_LONG_WAY:
-                encoded = self._by_itself(lifetime)
+                encoded = self.by_itself(lifetime)
                 if end + len(encoded) > len(buffer):
                     yield number, self._view[:end]
                     number = end = 0
@@ -191,7 +191,7 @@ class TemplateEncoder:
             self._templates.clear()
         self.unsampled = 0
 
-    def _by_itself(self, lifetime: SpanLifetime) -> bytes:
+    def by_itself(self, lifetime: SpanLifetime) -> bytes:
         """A span the long way; nothing if there is no way."""
         try:
             return self._encoder.span(self._maker.span(lifetime))

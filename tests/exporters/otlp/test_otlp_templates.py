@@ -1,6 +1,6 @@
-"""Templates against the encoder that knows none."""
+"""Templates against the encoder that knows none: in Python, and where the engine is in C, in C."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
@@ -16,12 +16,19 @@ from configured import settings
 from lives import Lives
 from whence.engine import DONE, FAILED, OPEN, SpanLifetime, Trace
 from whence.engine import Span as Place
+from whence.engine.packing import Packer
 from whence.engine.resource_types import EXECUTOR_JOB, REQUEST, SERVER, TASK
+from whence.exporters.otlp.packing import PackingEncoder, encoder_for
 from whence.exporters.otlp.protobuf import SpanEncoder, Surroundings
 from whence.exporters.otlp.templates import TemplateEncoder
 from whence.exporters.spans import SpanMaker
 
 MOST = 1 << 20
+
+Encoder = TemplateEncoder | PackingEncoder
+MakeEncoder = Callable[[SpanMaker, int], Encoder]
+ENCODERS: list[MakeEncoder] = [TemplateEncoder, *([PackingEncoder] if Packer is not None else [])]
+of_every_kind = pytest.mark.parametrize("make_encoder", ENCODERS)
 
 
 def parsed(runs: Sequence[bytes]) -> list[Any]:
@@ -30,7 +37,7 @@ def parsed(runs: Sequence[bytes]) -> list[Any]:
     return list(resource_spans.scope_spans[0].spans)
 
 
-def by_templates(encoder: TemplateEncoder, batch: Sequence[SpanLifetime]) -> list[Any]:
+def by_templates(encoder: Encoder, batch: Sequence[SpanLifetime]) -> list[Any]:
     return parsed([bytes(run) for _, run in encoder.runs(batch)])
 
 
@@ -38,16 +45,17 @@ def the_long_way(maker: SpanMaker, batch: Sequence[SpanLifetime]) -> list[Any]:
     return parsed([SpanEncoder().span(span) for span in maker.spans_of(batch)])
 
 
-class Counting(TemplateEncoder):
-    """Knows how many went the long way."""
+def count_the_long_way(encoder: Encoder) -> list[SpanLifetime]:
+    """Those that go it from now on."""
+    went: list[SpanLifetime] = []
+    by_itself = encoder.by_itself
 
-    def __init__(self, maker: SpanMaker, most: int = MOST) -> None:
-        super().__init__(maker, most)
-        self.by_themselves = 0
+    def counted(lifetime: SpanLifetime) -> bytes:
+        went.append(lifetime)
+        return by_itself(lifetime)
 
-    def _by_itself(self, lifetime: SpanLifetime) -> bytes:
-        self.by_themselves += 1
-        return super()._by_itself(lifetime)
+    encoder.by_itself = counted  # type: ignore[method-assign]
+    return went
 
 
 @pytest.fixture
@@ -55,9 +63,14 @@ def maker() -> SpanMaker:
     return SpanMaker(settings())
 
 
-@pytest.fixture
-def encoder(maker: SpanMaker) -> Counting:
-    return Counting(maker)
+@pytest.fixture(params=ENCODERS)
+def encoder(request: pytest.FixtureRequest, maker: SpanMaker) -> Encoder:
+    made: Encoder = request.param(maker, MOST)
+    return made
+
+
+def test_the_encoder_is_the_engines_own_if_that_has_one(maker: SpanMaker) -> None:
+    assert type(encoder_for(maker, MOST)) is ENCODERS[-1]
 
 
 # Anything at all
@@ -67,6 +80,7 @@ _there = parsed.__code__
 
 texts = st.text(max_size=20)
 ids = st.one_of(st.integers(0, 2**20), st.integers(0, 2**48 - 1), st.sampled_from([2**42 - 1]))
+int64 = st.integers(-(2**63), 2**63 - 1)
 any_int = st.integers(-(2**70), 2**70)
 values = st.one_of(texts, st.booleans(), any_int, st.floats(), st.lists(texts, max_size=2))
 keys = st.one_of(st.sampled_from(["carrier", "thread.id", "whence.steps", "a"]), texts)
@@ -103,7 +117,7 @@ class Drawn:
         drawn.open = False
         drawn.type = draw(st.sampled_from([TASK, REQUEST, EXECUTOR_JOB]))
         drawn.name = draw(st.none() | st.just("main") | texts)
-        drawn.async_id, drawn.trigger_async_id = draw(ids), draw(ids | any_int)
+        drawn.async_id, drawn.trigger_async_id = draw(ids), draw(ids | int64)
         drawn.execution_async_id = draw(ids)
         drawn.code = draw(st.sampled_from([None, _here, _there]))
         drawn.lasti = 2 * draw(few)
@@ -133,13 +147,16 @@ class Drawn:
         return place
 
 
+@of_every_kind
 @examples(max_examples=60, deadline=None)
-@given(st.data())
-def test_templates_say_what_the_long_way_says(data: st.DataObject) -> None:
+@given(data=st.data())
+def test_templates_say_what_the_long_way_says(
+    make_encoder: MakeEncoder, data: st.DataObject
+) -> None:
     maker = SpanMaker(settings())
     drawn = Drawn(data.draw, maker)
     batch = [drawn.lifetime() for _ in range(data.draw(st.integers(1, 5)))]
-    encoder = TemplateEncoder(maker, data.draw(st.sampled_from([1, 700, MOST])))
+    encoder = make_encoder(maker, data.draw(st.sampled_from([1, 700, MOST])))
     expected = [str(span) for span in the_long_way(maker, batch)]
     # The first two times there is no template yet.
     for _ in range(3):
@@ -166,22 +183,23 @@ def of_a_program(lives: Lives) -> list[SpanLifetime]:
 
 
 def test_ordinary_spans_go_the_long_way_twice_at_the_most(
-    lives: Lives, maker: SpanMaker, encoder: Counting
+    lives: Lives, maker: SpanMaker, encoder: Encoder
 ) -> None:
     by_templates(encoder, of_a_program(lives))
     by_templates(encoder, of_a_program(lives))
-    encoder.by_themselves = 0
+    went = count_the_long_way(encoder)
     batch = of_a_program(lives)
     assert [str(span) for span in by_templates(encoder, batch)] == [
         str(span) for span in the_long_way(maker, batch)
     ]
     assert len(batch) > 15
-    assert encoder.by_themselves == 0
+    assert not went
 
 
 def test_names_without_end_are_not_remembered_without_end(
-    lives: Lives, encoder: Counting, monkeypatch: pytest.MonkeyPatch
+    lives: Lives, maker: SpanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    encoder = TemplateEncoder(maker, MOST)
     monkeypatch.setattr("whence.exporters.otlp.templates._MAX_TEMPLATES", 10)
     for number in range(35):
         lives.live(2, f"name {number}")
@@ -189,8 +207,25 @@ def test_names_without_end_are_not_remembered_without_end(
     assert len(encoder._templates) <= 10
 
 
+@pytest.mark.skipif(Packer is None, reason="the engine in Python has no packer")
+def test_nor_are_they_by_the_engine_in_c(lives: Lives, maker: SpanMaker) -> None:
+    encoder = PackingEncoder(maker, MOST)
+    for number in range(5000):
+        lives.live(2, f"name {number}")
+    batch = lives.come_out()
+    # More than there is room for, in one run and in the next ones.
+    for _ in range(3):
+        assert len(by_templates(encoder, batch)) == 5000
+        assert encoder.packer.templates <= 2000
+    went = count_the_long_way(encoder)
+    ordinary = of_a_program(lives)
+    for _ in range(3):
+        by_templates(encoder, ordinary)
+    assert len(went) <= 2 * len(ordinary)
+
+
 def test_a_code_object_that_is_gone_is_not_taken_for_another(
-    lives: Lives, maker: SpanMaker, encoder: Counting
+    lives: Lives, maker: SpanMaker, encoder: Encoder
 ) -> None:
     """Templates are found by its id, which a new one may be given."""
 
@@ -208,15 +243,25 @@ def test_a_code_object_that_is_gone_is_not_taken_for_another(
 
 
 @pytest.mark.parametrize(
-    "variable", ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"]
+    "variable",
+    [
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+    ],
 )
 @pytest.mark.parametrize("limit", [0, 1, 5, 12, 17])
+@of_every_kind
 def test_the_limits_of_the_sdk_hold(
-    lives: Lives, monkeypatch: pytest.MonkeyPatch, variable: str, limit: int
+    lives: Lives,
+    monkeypatch: pytest.MonkeyPatch,
+    make_encoder: MakeEncoder,
+    variable: str,
+    limit: int,
 ) -> None:
     monkeypatch.setenv(variable, str(limit))
     maker = SpanMaker(settings())
-    encoder = TemplateEncoder(maker, MOST)
+    encoder = make_encoder(maker, MOST)
     for _ in range(3):
         batch = of_a_program(lives)
         assert [str(span) for span in by_templates(encoder, batch)] == [
@@ -227,11 +272,14 @@ def test_the_limits_of_the_sdk_hold(
 # Runs
 
 
-def test_the_span_that_fills_a_run_ends_it(lives: Lives, maker: SpanMaker) -> None:
+@of_every_kind
+def test_the_span_that_fills_a_run_ends_it(
+    lives: Lives, maker: SpanMaker, make_encoder: MakeEncoder
+) -> None:
     for _ in range(40):
         lives.live(2, "main")
     batch = lives.come_out()
-    encoder = TemplateEncoder(maker, 2000)
+    encoder = make_encoder(maker, 2000)
     for _ in range(3):
         runs = [(number, bytes(run)) for number, run in encoder.runs(batch)]
         assert sum(number for number, _ in runs) == 40
@@ -243,7 +291,7 @@ def test_the_span_that_fills_a_run_ends_it(lives: Lives, maker: SpanMaker) -> No
 
 
 def test_a_span_larger_than_any_run_is_a_run_of_its_own(
-    lives: Lives, maker: SpanMaker, encoder: Counting
+    lives: Lives, maker: SpanMaker, encoder: Encoder
 ) -> None:
     for size in (1, MOST * 2, 1, MOST * 2, 1, 10_000):
         lives.live(2, "x" * size)
@@ -260,12 +308,12 @@ class Unprintable:
 
 
 def test_what_cannot_be_encoded_does_not_take_others_with_it(
-    lives: Lives, encoder: Counting, monkeypatch: pytest.MonkeyPatch
+    lives: Lives, encoder: Encoder
 ) -> None:
     for name in ("before", "broken", "unprintable", "after"):
         lifetime = lives.live(2, name)
         if name == "broken":
-            lifetime.created = lifetime.ended = -(2**70)
+            lifetime.created = lifetime.ended = -(2**62)
         if name == "unprintable":
             lifetime.attributes = {"value": Unprintable()}
     batch = lives.come_out()
