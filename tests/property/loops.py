@@ -16,6 +16,9 @@ class Loops:
     """Seconds; about the shortest time that it can wait for."""
     keeps_context: bool
     """Its exception handler is called in the context of the callback that failed."""
+    keeps_times: bool
+    """`call_at` keeps the time that it is given.  uvloop looks at the clock: where it is late, what
+    was to come in a tiny while comes at once."""
 
 
 def _new_uvloop() -> asyncio.AbstractEventLoop:
@@ -24,6 +27,6 @@ def _new_uvloop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-STOCK = Loops("asyncio", asyncio.new_event_loop, tiny=0.0002, keeps_context=True)
-UVLOOP = Loops("uvloop", _new_uvloop, tiny=0.0012, keeps_context=False)
+STOCK = Loops("asyncio", asyncio.new_event_loop, tiny=0.0002, keeps_context=True, keeps_times=True)
+UVLOOP = Loops("uvloop", _new_uvloop, tiny=0.0012, keeps_context=False, keeps_times=False)
 LOOPS = [STOCK, UVLOOP] if importlib.util.find_spec("uvloop") else [STOCK]

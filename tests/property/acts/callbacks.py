@@ -67,12 +67,13 @@ class Later:
         loop, tiny = here.turf.loop, here.play.loops.tiny
         delay = {"past": -FAR, "none": 0.0, "tiny": tiny, "far": FAR}[self.delay]
         context = contextvars.copy_context() if self.context else None
+        at = self.at and (self.delay != "tiny" or here.play.loops.keeps_times)
         there, call = callback(here, self.body, "TimerHandle")
         call, running = _cancelled(self.cancel, call)
         with here.play.watch.expects(here, "TimerHandle") as born:
             handle = (
                 loop.call_at(loop.time() + delay, call, context=context)
-                if self.at
+                if at
                 else loop.call_later(delay, call, context=context)
             )
         _scheduled(self, here, there, born, handle, running)
