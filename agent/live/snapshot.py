@@ -25,7 +25,7 @@ from .loops import LoopNow, loops_now
 from .pace import Pace
 from .primitives import Primitive, Primitives
 from .rows import Rows
-from .stranded import stranded
+from .stranded import MAX_FUTURES, stranded
 from .suspended import chain
 from .threads import ThreadNow, threads_now
 from .wanted import LIMIT, Wanted, is_step, matches, rank
@@ -218,23 +218,33 @@ class Look:
 
     def _stranded(self) -> tuple[int, ...]:
         """Of futures that are awaited, and of which nobody is known to settle them."""
-        futures: dict[int, Any] = {}
-        waiting: dict[int, set[int]] = {}
+        futures = self._unsettled()
+        waiting: dict[int, set[int]] = {async_id: set() for async_id in futures}
         for task in self._tasks.values():
             future = getattr(task, "_fut_waiter", None)
             lifetime = None if future is None else lifetime_of(future)
-            if lifetime is not None and lifetime.type is FUTURE:
-                async_id = lifetime.async_id
-                if not self._edges.awaits(async_id):
-                    futures[async_id] = future
-                    waiters = waiting.setdefault(async_id, set())
-                    waiters.update((id(task), *map(id, chain(task.get_coro()))))
+            if lifetime is not None and lifetime.async_id in waiting:
+                waiting[lifetime.async_id].update((id(task), *map(id, chain(task.get_coro()))))
             self._pace.breathe()
         future = task = None
         ids, objects = list(futures), list(futures.values())
         futures.clear()
         answers = stranded(objects, [waiting[one] for one in ids])
         return tuple(one for one, answer in zip(ids, answers, strict=True) if answer)
+
+    def _unsettled(self) -> dict[int, Any]:
+        """The oldest of them, as many as are looked at."""
+        futures: dict[int, Any] = {}
+        for task in self._tasks.values():
+            future = getattr(task, "_fut_waiter", None)
+            lifetime = None if future is None else lifetime_of(future)
+            if lifetime is None or lifetime.type is not FUTURE:
+                continue
+            if not self._edges.awaits(lifetime.async_id):
+                futures[lifetime.async_id] = future
+            self._pace.breathe()
+        oldest = sorted(futures)[:MAX_FUTURES]
+        return {async_id: futures[async_id] for async_id in oldest}
 
 
 def _id(lifetime: Lifetime) -> int:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..engine.sites import PLUMBING, Site, whose
 from .active_resource import WAITING, ActiveResource, Hop, place
+from .pace import Pace
 from .primitives import Primitive
 from .snapshot import Snapshot
 from .threads import ThreadNow
@@ -116,6 +117,7 @@ def why(snapshot: Snapshot, async_id: int | None = None) -> Answer:
     case = _Case(snapshot)
     if async_id is not None and async_id not in case.by_id:
         raise LookupError(f"expected the id of an open resource, not {async_id}")
+    found: Iterable[Finding]
     found = case.findings() if async_id is None else case.findings_about(async_id)
     return Answer(snapshot.pid, _folder(), tuple(_merged(found)))
 
@@ -127,20 +129,35 @@ def _folder() -> str:
         return ""
 
 
-def _merged(findings: Iterable[Finding]) -> Iterator[Finding]:
+class _Same:
+    """Findings of one kind at one place: of a thousand alike the first is kept, and all ids."""
+
+    def __init__(self, first: Finding) -> None:
+        self._first = first
+        self._times = 0
+        self._ids: dict[int, None] = {}
+        self._keeps = False
+
+    def add(self, one: Finding) -> None:
+        self._times += 1
+        self._ids.update(dict.fromkeys(one.async_ids))
+        self._keeps = self._keeps or one.keeps
+
+    def as_one(self) -> Finding:
+        text = self._first.text if self._times == 1 else f"{self._times} times: {self._first.text}"
+        return self._first._replace(text=text, async_ids=tuple(self._ids), keeps=self._keeps)
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
     """One for each kind and place, the likely culprits first."""
-    places: dict[Any, list[Finding]] = {}
+    places: dict[Any, _Same] = {}
     for one in findings:
         key = one.kind, tuple(line.site for line in one.path[-2:])
-        places.setdefault(key, []).append(one)
-    merged = []
-    for same in places.values():
-        first = same[0]
-        ids = tuple(dict.fromkeys(i for one in same for i in one.async_ids))
-        text = first.text if len(same) == 1 else f"{len(same)} times: {first.text}"
-        keeps = any(one.keeps for one in same)
-        merged.append(first._replace(text=text, async_ids=ids, keeps=keeps))
-    yield from sorted(merged, key=lambda one: (_RANK[one.kind], not one.keeps, one.async_ids))
+        if key not in places:
+            places[key] = _Same(one)
+        places[key].add(one)
+    merged = [same.as_one() for same in places.values()]
+    return sorted(merged, key=lambda one: (_RANK[one.kind], not one.keeps, one.async_ids))
 
 
 class _Case:
@@ -155,16 +172,19 @@ class _Case:
         self.stranded = frozenset(snapshot.stranded)
         self.kept = self._reached(i for loop in snapshot.loops for i in loop.until)
 
-    def findings(self) -> list[Finding]:
-        """All of them."""
-        found = [*self._threads(), *self._deadlocks()]
-        in_circles = {i for one in found if one.kind == DEADLOCK for i in one.async_ids}
+    def findings(self) -> Iterator[Finding]:
+        """All of them, one by one: there may be as many as resources."""
+        yield from self._threads()
+        in_circles: set[int] = set()
+        for deadlock in self._deadlocks():
+            in_circles.update(deadlock.async_ids)
+            yield deadlock
+        pace = Pace()
         for one in self.snapshot.resources:
-            if one.async_id not in in_circles:
-                finding = self._finding(one)
-                if finding is not None:
-                    found.append(finding)
-        return found
+            finding = None if one.async_id in in_circles else self._finding(one)
+            if finding is not None:
+                yield finding
+            pace.breathe()
 
     def findings_about(self, async_id: int) -> list[Finding]:
         """Of one resource: itself, and what it waits for in the end."""

@@ -148,22 +148,24 @@ def test_a_blocked_loop_is_looked_at_from_another_thread(run: Callable[[Main], A
     seen: list[ActiveResource] = []
     done = threading.Event()
 
+    def is_there(one: ActiveResource) -> bool:
+        # Before, it may be seen starting the thread.
+        return one.state == "running" and one.at is not None and one.at.line == line_of("blocks")
+
     def look() -> None:
-        while not any(one.state == "running" for one in seen):
+        while not any(map(is_there, seen)):
             seen[:] = [one for one in whence.active_resources() if one.name.endswith("blocking")]
         done.set()
 
     async def blocking() -> None:
         Background(look).start()
-        done.wait(30)  # blocks
+        assert done.wait(30)  # blocks
 
     async def main() -> None:
         await asyncio.create_task(blocking())
 
     run(main)
     (found,) = seen
-    assert found.at is not None
-    assert found.at.line == line_of("blocks")
     assert found.thread == threading.get_ident()
 
 
