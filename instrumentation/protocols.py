@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import ref
 
-from whence.engine import CLOSED, Lifetime, end, end_span, enter, leave, local
-from whence.engine.connected import connected
+from whence.engine import CLOSED, Lifetime, end, end_span, local
+from whence.engine.connected import Connected, connected
+from whence.engine.protocols import as_transport
 
-from .patching import Patches, calling, is_method, is_patched, leave_traceback, looks_like
+from .patching import Patches, is_method, is_patched, leave_traceback, looks_like
 
 CALLBACKS = (
     "connection_made",
@@ -34,10 +35,10 @@ CALLBACKS = (
 )
 
 
-class Connection:
-    """What a protocol's callbacks run as."""
+class Connection(Connected):
+    """What a protocol's callbacks run as, until the connection is lost."""
 
-    __slots__ = ("_until", "connects", "lifetime", "lost", "transport")
+    __slots__ = ("_until", "connects", "lost")
 
     def __init__(self, lifetime: Lifetime, transport: Any, protocol: object) -> None:
         self.lifetime = lifetime
@@ -50,7 +51,7 @@ class Connection:
             # Not of `self`, or it would be a cycle.
             _disconnect(lifetime, key)
 
-        self.transport: Callable[[], object] = ref(transport, collected)
+        self.transport = ref(transport, collected)
         self.lost = False
         """The transport is lost already, and its end waits for this protocol to be told."""
 
@@ -72,7 +73,7 @@ class Connection:
             end(local.state, self.lifetime, CLOSED)
 
 
-connections: dict[int, Connection] = connected
+connections: dict[int, Connection] = connected  # type: ignore[assignment]
 """Address of a protocol -> its connection."""
 
 arriving: dict[int, Callable[[Any, Any], None]] = {}
@@ -154,29 +155,7 @@ def _patch(patches: Patches, cls: type, owner: type, name: str, callback: Any) -
 
 
 def _as_transport(callback: Any) -> Callable[..., Any]:
-    connection_of = connections.get
-    call = calling(callback)
-
-    # By this name it is known to run a callback: beyond it, nothing has created what it creates.
-    @looks_like(callback)
-    def _run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        connection = connection_of(id(self))
-        state = local.state
-        previous, lifetime = state.current, None
-        try:
-            if connection is not None and connection.lifetime is not previous:
-                lifetime = connection.lifetime
-                enter(state, lifetime, connection.transport())
-            return call(self, *args, **kwargs)
-        except BaseException as error:
-            leave_traceback(error)
-            raise
-        finally:
-            if lifetime is not None:
-                leave(state, lifetime, previous)
-            del self, args, kwargs
-
-    return _run
+    return looks_like(callback)(as_transport(callback))
 
 
 def _ending(callback: Any) -> Callable[..., Any]:

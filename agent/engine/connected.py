@@ -5,12 +5,34 @@ connection: the idle time of a kept connection, a read timeout, a heartbeat.  It
 span, and what it triggers belongs to what set it.
 """
 
+from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-connected: dict[int, Any] = {}
-"""Address of a protocol -> its connection, as the instrumentation knows it."""
+from . import twin
+from .lifetimes import Lifetime
 
+
+class Connected:
+    """What a protocol's callbacks run as."""
+
+    __slots__ = ("lifetime", "transport")
+
+    lifetime: Lifetime
+    transport: Callable[[], object]
+    """Gives the transport, or None once it is gone."""
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Connected
+
+connected: "dict[int, Connected]" = {}
+"""Address of a protocol -> its connection."""
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import use_connected
+
+    use_connected(connected)
 
 _ENDS = frozenset({"abort", "close"})
 """Methods of a transport that programs give to timers."""

@@ -1,0 +1,222 @@
+/* The bracket of a protocol's callback, which runs as the transport of its protocol.
+
+   Twin of agent/engine/protocols.py, and of the table in connected.py: address of a protocol ->
+   its connection.  A protocol that is not in it is called straight through, and so is one that is
+   executing already. */
+
+#include "engine.h"
+#include "structmember.h"
+
+/* What a protocol's callbacks run as; the instrumentation derives from it. */
+typedef struct {
+    PyObject_HEAD
+    Lifetime *lifetime;  /* or NULL */
+    PyObject *transport; /* gives the transport when it is called; or NULL */
+} Connected;
+
+static PyTypeObject *Connected_Type;
+static PyObject *connected; /* a dict, or NULL before Python has made it */
+static PyObject *string_transport;
+
+/* ---- the table ---- */
+
+/* The connection of this protocol: a new reference, or NULL with no exception set. */
+static Connected *
+connection_of(PyObject *protocol)
+{
+    if (connected == NULL || PyDict_GET_SIZE(connected) == 0) {
+        return NULL;
+    }
+    PyObject *address = PyLong_FromVoidPtr(protocol);
+    PyObject *found = address == NULL ? NULL : PyDict_GetItemWithError(connected, address);
+    Py_XDECREF(address);
+    if (found == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return PyObject_TypeCheck(found, Connected_Type) ? (Connected *)Py_NewRef(found) : NULL;
+}
+
+/* What a weak reference refers to: a new reference, or NULL. */
+static PyObject *
+referent_of(PyObject *reference)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *referent = NULL;
+    return PyWeakref_GetRef(reference, &referent) == 1 ? referent : NULL;
+#else
+    PyObject *referent = PyWeakref_GET_OBJECT(reference);
+    return referent == Py_None ? NULL : Py_NewRef(referent);
+#endif
+}
+
+/* The transport, while it is there: a new reference, or NULL. */
+static PyObject *
+transport_of(Connected *connection)
+{
+    PyObject *transport = connection->transport;
+    if (LIKELY(transport != NULL && PyWeakref_CheckRefExact(transport))) {
+        return referent_of(transport);
+    }
+    transport = PyObject_CallMethodNoArgs((PyObject *)connection, string_transport);
+    if (transport == NULL) {
+        PyErr_Clear();
+    }
+    return transport;
+}
+
+/* ---- the bracket ---- */
+
+static PyObject *
+call_as(Connected *connection, ThreadState *state, PyObject *method, PyObject *const *args,
+        size_t nargsf, PyObject *kwnames)
+{
+    /* A fork inside of it gives the thread another state. */
+    Py_INCREF((PyObject *)state);
+    Lifetime *lifetime = (Lifetime *)Py_NewRef((PyObject *)connection->lifetime);
+    Lifetime *previous = (Lifetime *)Py_NewRef((PyObject *)state->current);
+    PyObject *transport = transport_of(connection);
+    const void *floor = state->floor;
+    state->floor = sites_floor();
+    event_enter(state, lifetime, transport);
+    Py_XDECREF(transport);
+    PyObject *result = method_call_original(method, args, nargsf, kwnames);
+    event_leave(state, lifetime, previous);
+    state->floor = floor;
+    Py_DECREF((PyObject *)previous);
+    Py_DECREF((PyObject *)lifetime);
+    Py_DECREF((PyObject *)state);
+    return result;
+}
+
+static PyObject *
+call_callback(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Connected *connection = PyVectorcall_NARGS(nargsf) == 0 ? NULL : connection_of(args[0]);
+    if (connection == NULL) {
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    ThreadState *state = thread_state();
+    PyObject *result;
+    if (state == NULL || connection->lifetime == NULL || connection->lifetime == state->current) {
+        result = method_call_original(method, args, nargsf, kwnames);
+    }
+    else {
+        result = call_as(connection, state, method, args, nargsf, kwnames);
+    }
+    Py_DECREF((PyObject *)connection);
+    return result;
+}
+
+/* ---- the type ---- */
+
+static PyObject *
+get_lifetime(PyObject *self, void *Py_UNUSED(closure))
+{
+    Lifetime *lifetime = ((Connected *)self)->lifetime;
+    if (lifetime == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "lifetime");
+    }
+    return Py_XNewRef((PyObject *)lifetime);
+}
+
+static int
+set_lifetime(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == NULL || !PyObject_TypeCheck(value, Lifetime_Type)) {
+        PyErr_SetString(PyExc_TypeError, "expected a Lifetime");
+        return -1;
+    }
+    Py_XSETREF(((Connected *)self)->lifetime, (Lifetime *)Py_NewRef(value));
+    return 0;
+}
+
+static int
+connected_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((Connected *)self)->lifetime);
+    Py_VISIT(((Connected *)self)->transport);
+    return 0;
+}
+
+static int
+connected_clear(PyObject *self)
+{
+    Py_CLEAR(((Connected *)self)->lifetime);
+    Py_CLEAR(((Connected *)self)->transport);
+    return 0;
+}
+
+static void
+connected_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    connected_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef members[] = {
+    {"transport", T_OBJECT_EX, offsetof(Connected, transport), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef fields[] = {
+    {"lifetime", get_lifetime, set_lifetime, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "What a protocol's callbacks run as."},
+    {Py_tp_traverse, connected_traverse},
+    {Py_tp_clear, connected_clear},
+    {Py_tp_dealloc, connected_dealloc},
+    {Py_tp_members, members},
+    {Py_tp_getset, fields},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "whence._engine.Connected",
+    .basicsize = sizeof(Connected),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .slots = slots,
+};
+
+/* ---- as Python has them ---- */
+
+static PyObject *
+as_transport(PyObject *Py_UNUSED(module), PyObject *callback)
+{
+    return method_new(call_callback, callback);
+}
+
+static PyObject *
+use_connected(PyObject *Py_UNUSED(module), PyObject *table)
+{
+    if (!PyDict_CheckExact(table)) {
+        PyErr_Format(PyExc_TypeError, "expected a dict, not %R", table);
+        return NULL;
+    }
+    Py_XSETREF(connected, Py_NewRef(table));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"as_transport", as_transport, METH_O,
+     "What to put into the protocol's class in place of this callback."},
+    {"use_connected", use_connected, METH_O, "Look connections up in this dict."},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+protocols_add(PyObject *module)
+{
+    string_transport = PyUnicode_InternFromString("transport");
+    if (string_transport == NULL || add_type(module, &spec, NULL, &Connected_Type) < 0) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, functions);
+}
