@@ -102,7 +102,7 @@ static PyMethodDef functions[] = {
 static int (*const subjects[])(PyObject *module) = {
     histograms_add, resource_types_add, causes_add, lifetimes_add, execution_add,
     dispatch_add, methods_add, clock_add, sites_add, ring_add, places_add, placing_add, packer_add,
-    recorder_add, parents_add, events_add,
+    recorder_add, parents_add, events_add, protocols_add,
 };
 
 static int
