@@ -137,9 +137,9 @@ def _new_identity(place: Trace, provider: Provider) -> TraceIdentity:
         random = remote.trace_flags & _RANDOM_TRACE_ID
     else:
         trace_id = provider.id_generator.generate_trace_id()
-        random = _RANDOM_TRACE_ID if _is_random(provider.id_generator) else 0
+        random = _random_flag(provider.id_generator)
         if provider.keeps_all:
-            return TraceIdentity(trace_id, _sampled(random), None, sampled=True)
+            return TraceIdentity(trace_id, flags_of_kept(provider), None, sampled=True)
     name, kind, attributes = _first_look(place.root)
     decision = provider.sampler.should_sample(above, trace_id, name, kind, attributes, ())
     sampled = decision.decision.is_sampled()  # type: ignore[no-untyped-call]
@@ -157,9 +157,14 @@ def _sampled(random: int) -> TraceFlags:
     return TraceFlags(random | TraceFlags.SAMPLED)
 
 
-def _is_random(generator: object) -> bool:
+def flags_of_kept(provider: Provider) -> TraceFlags:
+    """Of a trace that continues no other, and is kept."""
+    return _sampled(_random_flag(provider.id_generator))
+
+
+def _random_flag(generator: object) -> int:
     is_random = getattr(generator, "is_trace_id_random", None)
-    return bool(is_random is not None and is_random())
+    return _RANDOM_TRACE_ID if is_random is not None and is_random() else 0
 
 
 def _remote_parent(place: Trace) -> tuple[Context, SpanContext | None]:

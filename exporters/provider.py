@@ -85,11 +85,15 @@ class OwnIdGenerator(IdGenerator):
         try:
             return self._trace_ids.pop()
         except IndexError:
-            # Many at once: asking the system takes longer than all else about a new trace.
-            random = os.urandom(_AT_ONCE * 16)
+            random = self.trace_ids()
             starts = range(0, len(random), 16)
             self._trace_ids += [int.from_bytes(random[at : at + 16]) or 1 for at in starts]
             return self.generate_trace_id()
+
+    def trace_ids(self) -> bytes:
+        """Many at once, of 16 bytes each: asking the system takes longer than all else about a new
+        trace."""
+        return os.urandom(_AT_ONCE * 16)
 
     def is_trace_id_random(self) -> bool:
         """Yes."""

@@ -88,6 +88,11 @@ class SpanMaker:
         return self._provider.resource
 
     @property
+    def provider(self) -> Provider:
+        """Which the spans of the last batch were made for."""
+        return self._provider
+
+    @property
     def limits(self) -> SpanLimits:
         """What the spans of the last batch may hold."""
         return self._provider.limits

@@ -16,4 +16,4 @@ ROOMS: tuple[str, ...] = ()
 to them by their index; the last one is nothing."""
 
 if twin.IN_C:
-    from .._engine import ROOMS, Packer  # type: ignore[attr-defined,no-redef]  # noqa: F401
+    from .._engine import ROOMS, Packer  # type: ignore[attr-defined,no-redef]

@@ -206,4 +206,4 @@ def span_at(parent: SpanLifetime, child: SpanLifetime) -> Span:
 
 
 if twin.IN_C and not TYPE_CHECKING:
-    from .._engine import give, place_each, place_ordinary  # noqa: F401
+    from .._engine import give, place_each, place_ordinary

@@ -95,4 +95,4 @@ class Ring:
 ring = Ring()
 
 if twin.IN_C and not TYPE_CHECKING:
-    from .._engine import Ring, ring  # noqa: F401
+    from .._engine import Ring, ring

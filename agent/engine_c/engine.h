@@ -383,11 +383,11 @@ typedef struct {
     uint8_t trace_id[16]; /* as it is sent */
     bool is_id;           /* false if `number` cannot be sent as a trace id */
     bool sampled;
-    PyObject *number; /* the trace id */
+    PyObject *number; /* the trace id, or NULL if nobody has asked for it */
     PyObject *flags;
-    PyObject *state;
-    PyObject *remote_parent; /* or NULL */
-    PyObject *attributes;    /* a dict, but for who sets another */
+    PyObject *state;         /* or NULL, as the next two */
+    PyObject *remote_parent;
+    PyObject *attributes;
     long long epoch;
 } TraceIdentity;
 
@@ -429,6 +429,12 @@ extern PyTypeObject *TraceIdentity_Type, *Trace_Type, *Span_Type;
    Span. */
 Trace *trace_new(PyObject *root);
 Span *span_new(Trace *trace, int64_t async_id, int64_t segment, Span *parent);
+
+/* One of a trace that is sampled; a new reference, NULL with an exception set. */
+TraceIdentity *identity_new(const uint8_t trace_id[16], PyObject *flags);
+
+/* Give a trace an identity, if it has none: the one it has then, a new reference. */
+TraceIdentity *trace_identify(Trace *trace, TraceIdentity *identity);
 
 /* ---- events.c ----------------------------------------------------------------------------- */
 

@@ -38,6 +38,10 @@ typedef struct {
     PyObject *owner;        /* has `identity_of`, `template_of` and `by_itself` */
     PyObject *private_keys; /* a frozenset: attributes that are not sent */
     PyObject *reasons[2];   /* bytes: the attribute of a link to a trigger, and to a segment */
+    PyObject *flags;        /* of traces that are kept without asking for each; or NULL */
+    PyObject *make_ids;     /* with `flags`: gives the bytes of trace ids */
+    PyObject *ids;          /* what it gave, or NULL */
+    Py_ssize_t ids_used;    /* bytes of that */
     uint64_t seed;
     size_t most;
     Py_ssize_t max_attributes; /* -1: any number */
@@ -92,12 +96,50 @@ swapped(uint64_t number)
     return other;
 }
 
+/* A trace id that nobody has; NULL with an exception set.  Python gives many at once. */
+static const uint8_t *
+next_trace_id(Packer *packer)
+{
+    if (packer->ids == NULL || packer->ids_used + 16 > PyBytes_GET_SIZE(packer->ids)) {
+        PyObject *ids = PyObject_CallNoArgs(packer->make_ids);
+        if (ids == NULL || !PyBytes_CheckExact(ids) || PyBytes_GET_SIZE(ids) < 16) {
+            if (ids != NULL) {
+                PyErr_Format(PyExc_TypeError, "expected the bytes of trace ids, not %R", ids);
+                Py_DECREF(ids);
+            }
+            return NULL;
+        }
+        Py_XSETREF(packer->ids, ids);
+        packer->ids_used = 0;
+    }
+    const char *id = PyBytes_AS_STRING(packer->ids) + packer->ids_used;
+    packer->ids_used += 16;
+    return (const uint8_t *)id;
+}
+
+/* The identity of a trace that is kept in any case, and continues none of another process. */
+static TraceIdentity *
+identity_of_kept(Packer *packer, Trace *trace)
+{
+    const uint8_t *id = next_trace_id(packer);
+    TraceIdentity *made = id == NULL ? NULL : identity_new(id, packer->flags);
+    if (made == NULL) {
+        return NULL;
+    }
+    TraceIdentity *identity = trace_identify(trace, made);
+    Py_DECREF((PyObject *)made);
+    return identity;
+}
+
 /* The identity of a trace, a new reference; NULL with an exception set. */
 static TraceIdentity *
 identity_of(Packer *packer, Trace *trace)
 {
     if (LIKELY(trace->identity != NULL)) {
         return (TraceIdentity *)Py_NewRef((PyObject *)trace->identity);
+    }
+    if (packer->flags != NULL && is_none(trace->remote) && is_none(trace->carrier)) {
+        return identity_of_kept(packer, trace);
     }
     PyObject *found = PyObject_CallMethod(packer->owner, "identity_of", "O", trace);
     if (found != NULL && !Py_IS_TYPE(found, TraceIdentity_Type)) {
@@ -618,6 +660,21 @@ packer_limit(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* keep_all(flags, make_ids): whether to ask for the identity of each trace. */
+static PyObject *
+packer_keep_all(PyObject *self, PyObject *args)
+{
+    Packer *packer = (Packer *)self;
+    PyObject *flags, *make_ids;
+    if (!PyArg_ParseTuple(args, "OO:keep_all", &flags, &make_ids)) {
+        return NULL;
+    }
+    Py_XSETREF(packer->flags, flags == Py_None ? NULL : Py_NewRef(flags));
+    Py_XSETREF(packer->make_ids, Py_NewRef(make_ids));
+    Py_CLEAR(packer->ids);
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 packer_construct(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -656,6 +713,7 @@ packer_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((Packer *)self)->owner);
+    Py_VISIT(((Packer *)self)->make_ids);
     return 0;
 }
 
@@ -663,6 +721,7 @@ static int
 packer_clear(PyObject *self)
 {
     Py_CLEAR(((Packer *)self)->owner);
+    Py_CLEAR(((Packer *)self)->make_ids);
     return 0;
 }
 
@@ -676,6 +735,8 @@ packer_dealloc(PyObject *self)
     Py_CLEAR(packer->private_keys);
     Py_CLEAR(packer->reasons[0]);
     Py_CLEAR(packer->reasons[1]);
+    Py_CLEAR(packer->flags);
+    Py_CLEAR(packer->ids);
     Py_CLEAR(packer->others);
     Py_CLEAR(packer->buffer);
     Py_CLEAR(packer->foreign.context);
@@ -700,6 +761,9 @@ static PyMethodDef packer_methods[] = {
     {"limit", packer_limit, METH_VARARGS,
      "Say what the limits are from now on: attributes, links (-1 is any number), and whether\n"
      "texts are shortened.  Forgets all templates."},
+    {"keep_all", packer_keep_all, METH_VARARGS,
+     "Give traces that continue no other an identity with these flags and one of the ids that a\n"
+     "function makes, without asking for each; None asks."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "structmember.h"
+#include <time.h>
 
 PyTypeObject *TraceIdentity_Type, *Trace_Type, *Span_Type;
 
@@ -36,18 +37,43 @@ id_to_bytes(PyObject *number, uint8_t bytes[16])
     return true;
 }
 
-/* Wall clock minus monotonic clock. */
+/* Wall clock minus monotonic clock, both as the module `time` has them. */
 static int
 read_epoch(long long *epoch)
 {
-    PyObject *wall = PyObject_CallNoArgs(time_ns);
-    PyObject *monotonic = wall == NULL ? NULL : PyObject_CallNoArgs(monotonic_ns);
-    if (monotonic != NULL) {
-        *epoch = PyLong_AsLongLong(wall) - PyLong_AsLongLong(monotonic);
+#ifdef __linux__
+    struct timespec wall, monotonic;
+    if (clock_gettime(CLOCK_REALTIME, &wall) == 0 &&
+        clock_gettime(CLOCK_MONOTONIC, &monotonic) == 0) {
+        *epoch = ((long long)wall.tv_sec - monotonic.tv_sec) * 1000000000 +
+                 (wall.tv_nsec - monotonic.tv_nsec);
+        return 0;
     }
-    Py_XDECREF(wall);
-    Py_XDECREF(monotonic);
+#endif
+    PyObject *time = PyObject_CallNoArgs(time_ns);
+    PyObject *passed = time == NULL ? NULL : PyObject_CallNoArgs(monotonic_ns);
+    if (passed != NULL) {
+        *epoch = PyLong_AsLongLong(time) - PyLong_AsLongLong(passed);
+    }
+    Py_XDECREF(time);
+    Py_XDECREF(passed);
     return PyErr_Occurred() ? -1 : 0;
+}
+
+TraceIdentity *
+identity_new(const uint8_t trace_id[16], PyObject *flags)
+{
+    TraceIdentity *identity = (TraceIdentity *)TraceIdentity_Type->tp_alloc(TraceIdentity_Type, 0);
+    if (identity == NULL) {
+        return NULL;
+    }
+    memcpy(identity->trace_id, trace_id, sizeof(identity->trace_id));
+    identity->is_id = identity->sampled = true;
+    identity->flags = Py_NewRef(flags);
+    if (read_epoch(&identity->epoch) < 0) {
+        Py_CLEAR(identity);
+    }
+    return identity;
 }
 
 static PyObject *
@@ -69,8 +95,7 @@ identity_construct(PyTypeObject *type, PyObject *args, PyObject *keywords)
     identity->sampled = sampled;
     identity->flags = Py_NewRef(flags);
     identity->state = Py_NewRef(state);
-    identity->attributes = PyDict_New();
-    if (identity->attributes == NULL || read_epoch(&identity->epoch) < 0) {
+    if (read_epoch(&identity->epoch) < 0) {
         Py_CLEAR(identity);
     }
     return (PyObject *)identity;
@@ -90,15 +115,53 @@ identity_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+/* Of what was made of bytes, a number is made when somebody asks for it. */
+static PyObject *
+identity_get_trace_id(PyObject *self, void *Py_UNUSED(closure))
+{
+    TraceIdentity *identity = (TraceIdentity *)self;
+    if (identity->number == NULL) {
+        PyObject *number = PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s",
+                                               (const char *)identity->trace_id, (Py_ssize_t)16,
+                                               "big");
+        if (number == NULL) {
+            return NULL;
+        }
+        Py_XSETREF(identity->number, number);
+    }
+    return Py_NewRef(identity->number);
+}
+
+static PyObject *
+identity_get_attributes(PyObject *self, void *Py_UNUSED(closure))
+{
+    TraceIdentity *identity = (TraceIdentity *)self;
+    if (identity->attributes == NULL && (identity->attributes = PyDict_New()) == NULL) {
+        return NULL;
+    }
+    return Py_NewRef(identity->attributes);
+}
+
+static int
+identity_set_attributes(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_XSETREF(((TraceIdentity *)self)->attributes, Py_XNewRef(value));
+    return 0;
+}
+
 static PyMemberDef identity_members[] = {
-    {"trace_id", T_OBJECT, offsetof(TraceIdentity, number), READONLY, NULL},
     {"sampled", T_BOOL, offsetof(TraceIdentity, sampled), 0, NULL},
     {"flags", T_OBJECT, offsetof(TraceIdentity, flags), 0, NULL},
     {"state", T_OBJECT, offsetof(TraceIdentity, state), 0, NULL},
     {"remote_parent", T_OBJECT, offsetof(TraceIdentity, remote_parent), 0, NULL},
-    {"attributes", T_OBJECT, offsetof(TraceIdentity, attributes), 0, NULL},
     {"epoch", T_LONGLONG, offsetof(TraceIdentity, epoch), 0, NULL},
     {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef identity_getset[] = {
+    {"trace_id", identity_get_trace_id, NULL, NULL, NULL},
+    {"attributes", identity_get_attributes, identity_set_attributes, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot identity_slots[] = {
@@ -106,6 +169,7 @@ static PyType_Slot identity_slots[] = {
     {Py_tp_new, identity_construct},
     {Py_tp_dealloc, identity_dealloc},
     {Py_tp_members, identity_members},
+    {Py_tp_getset, identity_getset},
     {0, NULL},
 };
 
@@ -148,20 +212,26 @@ trace_construct(PyTypeObject *Py_UNUSED(type), PyObject *args, PyObject *keyword
     return trace == NULL ? PyErr_NoMemory() : (PyObject *)trace;
 }
 
-static PyObject *
-trace_identify(PyObject *self, PyObject *identity)
+TraceIdentity *
+trace_identify(Trace *trace, TraceIdentity *identity)
 {
-    Trace *trace = (Trace *)self;
+    if (trace->identity == NULL) {
+        trace->identity = (TraceIdentity *)Py_NewRef((PyObject *)identity);
+    }
+    identity = (TraceIdentity *)Py_NewRef((PyObject *)trace->identity);
+    Py_CLEAR(trace->root);
+    Py_CLEAR(trace->carrier);
+    return identity;
+}
+
+static PyObject *
+trace_identify_method(PyObject *self, PyObject *identity)
+{
     if (!Py_IS_TYPE(identity, TraceIdentity_Type)) {
         PyErr_Format(PyExc_TypeError, "expected a TraceIdentity, not %R", identity);
         return NULL;
     }
-    if (trace->identity == NULL) {
-        trace->identity = (TraceIdentity *)Py_NewRef(identity);
-    }
-    Py_CLEAR(trace->root);
-    Py_CLEAR(trace->carrier);
-    return Py_NewRef((PyObject *)trace->identity);
+    return (PyObject *)trace_identify((Trace *)self, (TraceIdentity *)identity);
 }
 
 static int
@@ -206,7 +276,7 @@ trace_dealloc(PyObject *self)
 }
 
 static PyMethodDef trace_methods[] = {
-    {"identify", trace_identify, METH_O,
+    {"identify", trace_identify_method, METH_O,
      "Give it an identity, if it has none; it never gets another.  Any thread."},
     {NULL, NULL, 0, NULL},
 };

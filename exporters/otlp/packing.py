@@ -6,12 +6,12 @@ is what is rare.
 
 from collections.abc import Iterator, Sequence
 
-from opentelemetry.sdk.trace import SpanLimits
-
 from whence.engine import SpanLifetime, Trace, TraceIdentity
 from whence.engine.packing import ROOMS, Packer
 
+from ..identity import flags_of_kept
 from ..kinds import KIND, kind_of
+from ..provider import OwnIdGenerator, Provider
 from ..spans import PRIVATE, SpanMaker
 from . import protobuf_wire as wire
 from .fields import flags
@@ -49,7 +49,7 @@ class PackingEncoder:
         """The span that makes it `most` bytes, or more, ends a run."""
         self._maker = maker
         self._encoder = SpanEncoder()
-        self._limits: SpanLimits | None = None
+        self._provider: Provider | None = None
         of_links = AttributeEncoder(wire.LINK_ATTRIBUTE)
         self.packer = Packer(
             owner=self,
@@ -77,14 +77,19 @@ class PackingEncoder:
 
     def _begin(self) -> None:
         self._maker.refresh()
-        limits = self._maker.limits
-        if limits is not self._limits:
-            self._limits = limits
+        provider = self._maker.provider
+        if provider is not self._provider:
+            self._provider = provider
+            limits, generator = provider.limits, provider.id_generator
             self.packer.limit(
                 _or_any(limits.max_span_attributes),
                 _or_any(limits.max_links),
                 limits.max_span_attribute_length is not None,
             )
+            if provider.keeps_all and isinstance(generator, OwnIdGenerator):
+                self.packer.keep_all(flags_of_kept(provider), generator.trace_ids)
+            else:
+                self.packer.keep_all(None, None)
         self.packer.unsampled = 0
 
     def identity_of(self, trace: Trace) -> TraceIdentity:
