@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +38,9 @@ class Launcher:
         self.folder = folder
         self.python = sys.executable
         self.whence = [sys.executable, "-m", "whence"]
+        # Else the `whence ps` of other tests would ask these processes too.  The system takes no
+        # long name of a socket.
+        self._runtime = tempfile.mkdtemp(prefix="w")
         self._children: list[subprocess.Popen[str]] = []
 
     def write(self, name: str, source: str) -> str:
@@ -49,7 +54,7 @@ class Launcher:
         """The tests' own environment without what is meant for a Python or its agents."""
         meant = ("WHENCE_", "OTEL_", "PYTHON")
         kept = {name: text for name, text in os.environ.items() if not name.startswith(meant)}
-        return kept | variables
+        return kept | {"XDG_RUNTIME_DIR": self._runtime} | variables
 
     def start(
         self, *words: str, env: Mapping[str, str] = {}, cwd: Path | None = None
@@ -92,3 +97,4 @@ class Launcher:
             with child:
                 if child.poll() is None:
                     child.kill()
+        shutil.rmtree(self._runtime, ignore_errors=True)
