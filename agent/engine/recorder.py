@@ -247,4 +247,4 @@ if twin.IN_C and not TYPE_CHECKING:
         recorder,
     )
 
-    twin.tell(failed=failed, push=lambda span: ring.push(span))
+    twin.tell(failed=failed)

@@ -8,32 +8,29 @@
 
 PyTypeObject *Listeners_Type;
 
-/* A hook callback has raised: what Python says of it. */
+/* What a hook callback has raised where there was no stack left, or no memory, to deal with it: it
+   is dealt with where there is, further out.  Or NULL. */
+static PyObject *untold;
+
+/* Deal with what a hook callback has raised, as the policy says; takes the reference. */
 static void
-hook_failed(PyObject *listener)
+tell_failure(PyObject *error)
 {
-    static PyObject *tell;
-#if PY_VERSION_HEX >= 0x030C0000
-    PyObject *error = PyErr_GetRaisedException();
-#else
-    PyObject *kind, *error, *traceback;
-    PyErr_Fetch(&kind, &error, &traceback);
-    PyErr_NormalizeException(&kind, &error, &traceback);
-    if (traceback != NULL && error != NULL) {
-        PyException_SetTraceback(error, traceback);
+    static PyObject *hook_failed;
+    if (hook_failed == NULL) {
+        hook_failed = python_function("hook_failed");
     }
-    Py_XDECREF(kind);
-    Py_XDECREF(traceback);
-#endif
-    if (tell == NULL) {
-        tell = python_function("hook_failed");
+    PyObject *told = hook_failed == NULL ? NULL : PyObject_CallOneArg(hook_failed, error);
+    if (told == NULL && untold == NULL &&
+        (PyErr_ExceptionMatches(PyExc_RecursionError) ||
+         PyErr_ExceptionMatches(PyExc_MemoryError))) {
+        untold = Py_NewRef(error);
     }
-    PyObject *told = error == NULL || tell == NULL ? NULL : PyObject_CallOneArg(tell, error);
-    if (told == NULL && PyErr_Occurred()) {
-        PyErr_WriteUnraisable(listener);
+    if (PyErr_Occurred()) {
+        exception_dropped();
     }
     Py_XDECREF(told);
-    Py_XDECREF(error);
+    Py_DECREF(error);
 }
 
 /* A hook callback enabled or disabled a hook: publish that once the outermost event is over. */
@@ -46,7 +43,7 @@ hooks_changed(ThreadState *state)
     PyObject *publish = python_function("hooks_changed");
     PyObject *done = publish == NULL ? NULL : PyObject_CallOneArg(publish, (PyObject *)state);
     if (done == NULL && PyErr_Occurred()) {
-        PyErr_WriteUnraisable(publish);
+        exception_dropped();
     }
     Py_XDECREF(done);
 }
@@ -61,7 +58,12 @@ call_listener(ThreadState *state, PyObject *listener, PyObject *const *args, siz
     PyObject *answer = PyObject_Vectorcall(listener, args, number | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                            NULL);
     if (UNLIKELY(answer == NULL)) {
-        hook_failed(listener);
+        tell_failure(raised_take());
+    }
+    else if (UNLIKELY(untold != NULL)) {
+        PyObject *error = untold;
+        untold = NULL;
+        tell_failure(error);
     }
     Py_XDECREF(answer);
     state->depth -= 1;

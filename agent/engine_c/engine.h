@@ -620,10 +620,18 @@ pending_save(Pending *pending)
 #endif
 }
 
+/* Go on without the exception that is set, by which Python of ours was left.  Ctrl-C, and the exit
+   that a signal handler of the program's asks for, are raised as soon as the main thread runs; a
+   lack of memory or of stack is passed over; what else there is is a mistake of ours, and shown. */
+void exception_dropped(void);
+
 /* Put it back; what has been raised since is dropped. */
 static inline void
 pending_restore(Pending *pending)
 {
+    if (UNLIKELY(PyErr_Occurred() != NULL)) {
+        exception_dropped();
+    }
 #if PY_VERSION_HEX >= 0x030C0000
     PyErr_SetRaisedException(pending->raised);
 #else

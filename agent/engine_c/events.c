@@ -85,19 +85,15 @@ queue_clear(Queue *queue)
     }
 }
 
-/* Call what `at_next_event` was given; Ctrl-C is the program's to handle. */
+/* Call what `at_next_event` was given, which raises nothing. */
 static void
 call_waiting(void)
 {
     for (size_t most = calls.number; most > 0 && calls.number > 0; most--) {
         PyObject *callback = queue_take(&calls);
         PyObject *nothing = PyObject_CallNoArgs(callback);
-        if (nothing == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
-            PyErr_Clear();
-            PyErr_SetInterrupt();
-        }
-        else if (nothing == NULL) {
-            PyErr_WriteUnraisable(callback);
+        if (nothing == NULL) {
+            exception_dropped();
         }
         Py_XDECREF(nothing);
         Py_DECREF(callback);
@@ -160,9 +156,6 @@ drain_between_turns(ThreadState *state)
     Pending pending;
     pending_save(&pending);
     PyObject *nothing = PyObject_CallOneArg(drain, (PyObject *)state);
-    if (nothing == NULL) {
-        PyErr_WriteUnraisable(drain);
-    }
     Py_XDECREF(nothing);
     pending_restore(&pending);
 }

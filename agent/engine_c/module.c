@@ -23,6 +23,33 @@ python_function(const char *name)
     return engine.python == NULL ? NULL : PyDict_GetItemString(engine.python, name);
 }
 
+/* In the main thread, where signal handlers run, between two instructions of the program. */
+static int
+raise_pending(void *error)
+{
+    raised_again(error);
+    return -1;
+}
+
+void
+exception_dropped(void)
+{
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ||
+        PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        PyObject *error = raised_take();
+        if (error != NULL && Py_AddPendingCall(raise_pending, error) < 0) {
+            Py_DECREF(error);
+        }
+    }
+    else if (PyErr_ExceptionMatches(PyExc_MemoryError) ||
+             PyErr_ExceptionMatches(PyExc_RecursionError)) {
+        PyErr_Clear();
+    }
+    else {
+        PyErr_WriteUnraisable(NULL);
+    }
+}
+
 /* tell(**functions): what C calls in Python. */
 static PyObject *
 tell(PyObject *Py_UNUSED(module), PyObject *args, PyObject *functions)

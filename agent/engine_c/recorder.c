@@ -171,20 +171,6 @@ is_worth_it(SpanLifetime *span)
            span->base.error != NULL;
 }
 
-/* Send it on its way to the exporters; whether there was room for it. */
-static bool
-push(SpanLifetime *span)
-{
-    PyObject *push = python_function("push");
-    Pending pending;
-    pending_save(&pending);
-    PyObject *taken = push == NULL ? NULL : PyObject_CallOneArg(push, (PyObject *)span);
-    bool is_taken = taken == Py_True;
-    Py_XDECREF(taken);
-    pending_restore(&pending);
-    return is_taken;
-}
-
 /* Its span is over: keep it for the exporters if it is worth it. */
 static void
 finish_span(SpanLifetime *span, PyObject *outcome, int64_t now)
@@ -198,7 +184,7 @@ finish_span(SpanLifetime *span, PyObject *outcome, int64_t now)
         Py_XSETREF(span->fate, Py_NewRef(KEPT));
         if (engine.recorder->sends) {
             parents_keep_family(span);
-            if (push(span)) {
+            if (ring_push(span)) {
                 return;
             }
         }
