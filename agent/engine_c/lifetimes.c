@@ -580,6 +580,31 @@ static const struct {
     {&COLLECTED, "collected"}, {&OPEN, "open"},     {&KEPT, "kept"},           {&DROPPED, "dropped"},
 };
 
+/* Say which fields a type adds, as the Python twin's `__slots__` does. */
+static int
+name_fields(PyTypeObject *type)
+{
+    PyObject *names = PyList_New(0);
+    int failed = names == NULL;
+    for (PyMemberDef *member = type->tp_members; !failed && member->name != NULL; member++) {
+        PyObject *name = PyUnicode_InternFromString(member->name);
+        failed = name == NULL || PyList_Append(names, name) < 0;
+        Py_XDECREF(name);
+    }
+    for (PyGetSetDef *field = type->tp_getset; !failed && field->name != NULL; field++) {
+        if (field->set != NULL) {
+            PyObject *name = PyUnicode_InternFromString(field->name);
+            failed = name == NULL || PyList_Append(names, name) < 0;
+            Py_XDECREF(name);
+        }
+    }
+    PyObject *fields = failed ? NULL : PyList_AsTuple(names);
+    failed = fields == NULL || PyObject_SetAttrString((PyObject *)type, "__slots__", fields) < 0;
+    Py_XDECREF(fields);
+    Py_XDECREF(names);
+    return failed ? -1 : 0;
+}
+
 int
 lifetimes_add(PyObject *module)
 {
@@ -593,5 +618,10 @@ lifetimes_add(PyObject *module)
         add_type(module, &recorded_spec, Lifetime_Type, &RecordedLifetime_Type) < 0) {
         return -1;
     }
-    return add_type(module, &span_spec, RecordedLifetime_Type, &SpanLifetime_Type);
+    if (add_type(module, &span_spec, RecordedLifetime_Type, &SpanLifetime_Type) < 0) {
+        return -1;
+    }
+    return name_fields(Lifetime_Type) < 0 || name_fields(RecordedLifetime_Type) < 0
+               ? -1
+               : name_fields(SpanLifetime_Type);
 }
