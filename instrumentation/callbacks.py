@@ -1,11 +1,11 @@
 """Callbacks, timers, readers, writers and signal handlers of asyncio's own loops."""
 
-from asyncio import events, selector_events
+from asyncio import BaseEventLoop, events, selector_events
 from collections.abc import Callable
 from typing import Any
 
 from whence.engine import CANCELLED, CLOSED, MakingHandle, end, local
-from whence.engine.handles import Handle, TimerHandle
+from whence.engine.handles import LOOP_METHODS, Handle, TimerHandle
 from whence.engine.resource_types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
 from .patching import Patches, leave_traceback, looks_like
@@ -20,6 +20,8 @@ def install(patches: Patches) -> None:
     """Have asyncio build handles that tell their lives."""
     patches.replace(events, "Handle", Handle)
     patches.replace(events, "TimerHandle", TimerHandle)
+    for name, method in LOOP_METHODS.items():
+        patches.replace(BaseEventLoop, name, method)
     loop: Any = selector_events.BaseSelectorEventLoop
     patches.replace(loop, "_add_reader", _registering(READER, loop._add_reader))
     patches.replace(loop, "_add_writer", _registering(WRITER, loop._add_writer))

@@ -10,16 +10,16 @@ Arguments that asyncio refuses are passed on to asyncio, for it to say so in its
 
 import inspect
 from asyncio import AbstractEventLoop, futures
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import sites
+from . import sites, twin
 from .dispatch import emit, emit_init, listeners
 from .events import dropped
 from .execution import local, new_async_id
 from .lifetimes import CANCELLED, DONE, FAILED, Lifetime
 from .recorder import begin, clock, failed, finish_outside, recorder
 from .resource_types import FUTURE
-from .standin import StandIn
+from .standin import StandIn, stand_in_of_c
 
 _Stock: Any = futures.Future
 _stock_init = _Stock.__init__
@@ -159,3 +159,10 @@ def _leave_traceback(error: BaseException) -> None:
     """Take our own frame out of it: the program's error shows the program's frames."""
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import make_future
+
+    twin.tell(leave_out_ours=sites.leave_out_ours)
+    Future = stand_in_of_c(make_future(_Stock), _Stock, _gives_way=True)

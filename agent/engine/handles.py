@@ -14,8 +14,9 @@ from asyncio import events
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from sys import maxsize
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import twin
 from .blocks import held
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
@@ -26,7 +27,7 @@ from .recorder import begin, clock, finish_outside, recorder
 from .resource_types import HANDLE, TIMER_HANDLE
 from .scheduled import describe_timer, hide_unfired, settled_cause
 from .scopes import enter_scopes, leave_scopes
-from .standin import StandIn
+from .standin import StandIn, stand_in_of_c
 from .tasks import C_STEP, TASK_OF, AnyTask, seen_first, settle, task_class, token_of
 
 _stock_init = events.Handle.__init__
@@ -293,3 +294,24 @@ for _class in (Handle, TimerHandle):
     _class.__module__ = events.__name__
     _class.__qualname__ = _class.__name__
     _class.__doc__ = _class._stands_for.__doc__
+
+LOOP_METHODS: dict[str, Any] = {}
+"""Name -> what to put in place of the method of asyncio's loops.
+
+With this engine they are asyncio's own, and build our handles by looking up their names."""
+
+if twin.IN_C and not TYPE_CHECKING:
+    from collections import deque
+
+    from .._engine import know_run, make_handles, make_loop_methods
+    from .run_places import run_places
+
+    _stock_handles = events.Handle, events.TimerHandle
+    Handle, TimerHandle = map(
+        stand_in_of_c, make_handles(*_stock_handles, _FIELDS_KNOWN), _stock_handles
+    )
+    for _class in (Handle, TimerHandle):
+        _class.__doc__ = _class._stands_for.__doc__
+    know_run(_stock_run, *run_places(_stock_run))
+    LOOP_METHODS = make_loop_methods(asyncio.base_events, deque)
+    twin.tell(enter_scopes=enter_scopes, leave_scopes=leave_scopes)

@@ -3,8 +3,9 @@
 from asyncio import futures
 from functools import partial
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import twin
 from .connected import is_of_connection
 from .futures import Future
 from .lifetimes import Lifetime, SpanLifetime
@@ -93,3 +94,15 @@ def hide_unfired(lifetime: Lifetime) -> None:
         and getattr(lifetime, "resource", None) is None
     ):
         hide(lifetime)
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import describe_timer, hide_unfired, know_futures, settled_cause
+
+    know_futures(vars(Future)["_stands_for"], _FUTURES[0])
+    twin.tell(
+        callback_name=callback_name,
+        is_left_out=is_left_out,
+        is_of_connection=is_of_connection,
+        make_root=make_root,
+    )

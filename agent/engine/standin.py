@@ -12,11 +12,13 @@ derives from a stand-in may get the original as its base instead, and `type` for
 
 import copyreg
 import sys
+from _abc import _abc_init
 from abc import ABCMeta
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import twin
 from .sites import leave_traceback
 
 
@@ -78,3 +80,21 @@ def pickled(cls: StandIn) -> Any:
 
 
 copyreg.pickle(StandIn, pickled)
+
+
+def stand_in_of_c(cls: Any, stands_for: type, **names: object) -> Any:
+    """Have a class that was made in C stand in for another, with more `names` in it."""
+    set_metaclass(cls, StandIn)
+    _abc_init(cls)
+    for name, value in (("_stands_for", stands_for), *names.items()):
+        setattr(cls, name, value)
+    return cls
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import set_metaclass
+else:
+
+    def set_metaclass(cls: type, metaclass: type) -> None:
+        """Only of classes in C."""
+        raise NotImplementedError

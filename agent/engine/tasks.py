@@ -12,9 +12,9 @@ import inspect
 from asyncio import tasks
 from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, CoroutineType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import sites
+from . import sites, twin
 from .events import Token, create, end, enter, leave, resolve
 from .execution import ThreadState, local
 from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, RecordedLifetime, SpanLifetime
@@ -241,3 +241,10 @@ def eager_task_stand_in() -> type:
         },
     )
     return stand_in
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import know_tasks
+
+    know_tasks(task_class, C_STEP, _PYTHON_STEPS)
+    twin.tell(name_task=_name, leave_out_ours=sites.leave_out_ours)

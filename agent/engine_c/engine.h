@@ -498,6 +498,10 @@ Lifetime *task_scheduled(ThreadState *state, PyObject *task, int skip);
 /* Whether the task is done; then promise_resolve was told, and `outcome` is its own. */
 bool task_settles(ThreadState *state, Lifetime *lifetime, PyObject *task, PyObject **outcome);
 
+/* The lifetime of what holds a token: a task, or a future of a class of the program's; borrowed, NULL
+   of what holds none. */
+Lifetime *token_lifetime(PyObject *resource);
+
 /* ---- scheduled.c -------------------------------------------------------------------------- */
 
 /* The lifetime of a settled future or task, which is what its done callbacks are triggered by:
@@ -593,6 +597,9 @@ int tasks_add(PyObject *module);
 int scheduled_add(PyObject *module);
 int futures_add(PyObject *module);
 int handles_add(PyObject *module);
+int running_add(PyObject *module);
+int loop_methods_add(PyObject *module);
+int standin_add(PyObject *module);
 int callbacks_add(PyObject *module);
 int scheduling_add(PyObject *module);
 int methods_add(PyObject *module);

@@ -1,0 +1,113 @@
+/* What a handle of ours consists of, for the files that make handles and run them.
+
+   Handle and TimerHandle are subclasses of asyncio's own, which are written in Python: what asyncio
+   keeps in its slots is at offsets that its classes say, and what is ours comes after, in both at
+   the same place.  A program may delete any field, and make a handle without its constructor. */
+
+#ifndef WHENCE_HANDLES_H
+#define WHENCE_HANDLES_H
+
+#include "engine.h"
+#include "structmember.h"
+
+/* Ours, behind the slots of asyncio's class. */
+typedef struct {
+    PyObject *dict;     /* what the program keeps on it, or NULL */
+    Lifetime *lifetime; /* NULL: before its constructor, or without memory */
+    PyObject *task;     /* of a step: the task; else NULL */
+} Tracking;
+
+/* Where asyncio's slots are, and ours.  `scheduled` and `when` are a TimerHandle's only. */
+typedef struct {
+    Py_ssize_t callback, args, context, loop, cancelled, repr, source_traceback;
+    Py_ssize_t scheduled, when;
+    Py_ssize_t tracking;
+} HandleFields;
+
+extern HandleFields handle_fields;
+/* Whether these are all that asyncio's constructors set. */
+extern bool handle_fields_known;
+
+/* NULL until asyncio has been imported, as are asyncio's own. */
+extern PyTypeObject *Handle_Type, *TimerHandle_Type;
+extern PyTypeObject *stock_handle, *stock_timer_handle;
+
+static inline PyObject **
+handle_field(PyObject *handle, Py_ssize_t offset)
+{
+    return (PyObject **)((char *)handle + offset);
+}
+
+static inline void
+handle_set(PyObject *handle, Py_ssize_t offset, PyObject *value)
+{
+    PyObject **field = handle_field(handle, offset);
+    Py_XSETREF(*field, Py_NewRef(value));
+}
+
+static inline Tracking *
+handle_tracking(PyObject *handle)
+{
+    return (Tracking *)((char *)handle + handle_fields.tracking);
+}
+
+/* ---- handles.c ---------------------------------------------------------------------------- */
+
+/* Free ones of exactly one type, their fields empty. */
+typedef struct {
+    PyObject *free[256];
+    int number;
+} FreeHandles;
+
+/* A new one of exactly this type, with its fields empty and not known to the collector yet; and the
+   way back of one whose fields are empty again. */
+PyObject *handle_allocate(PyTypeObject *type, FreeHandles *free);
+void handle_release(PyObject *handle, PyTypeObject *type, FreeHandles *free);
+
+PyObject *handle_new(void);
+
+/* What both types have. */
+int handle_traverse(PyObject *self, visitproc visit, void *arg);
+int handle_clear(PyObject *self);
+
+/* The type itself, of `spec`, on top of asyncio's; its basicsize is filled in. */
+PyTypeObject *handle_type(PyType_Spec *spec, PyTypeObject *base);
+
+extern PyMemberDef handle_members[];
+extern PyGetSetDef handle_properties[];
+
+/* What asyncio's constructor sets where the loop is not in debug mode; a `context` that is None is a
+   copy of the current one.  -1 with an exception set. */
+int handle_fill(PyObject *handle, PyObject *callback, PyObject *args, PyObject *loop,
+                PyObject *context);
+
+/* Whether asyncio's own constructor is to be called: in debug mode, say.  -1 with an exception
+   set. */
+int handle_needs_stock(PyObject *loop);
+int handle_construct_by_stock(PyObject *init, PyObject *self, PyObject *args, PyObject *keywords);
+
+/* init of one that is filled: its lifetime, or whose step it is.  `with_context` says that one was
+   given, `skip` is as for recorder_begin.  Never fails. */
+void handle_created(PyObject *handle, bool with_context, int skip);
+
+/* ---- timers.c ----------------------------------------------------------------------------- */
+
+PyObject *timer_new(void);
+
+/* Make the type; -1 with an exception set. */
+int timer_type_make(void);
+
+/* init of one that is filled.  Never fails. */
+void timer_created(PyObject *timer, int skip);
+
+/* ---- running.c ---------------------------------------------------------------------------- */
+
+/* `_run()` of both types. */
+PyObject *handle_run(PyObject *handle, PyObject *ignored);
+
+/* ---- loop_methods.c ----------------------------------------------------------------------- */
+
+/* Whether its class leaves `time()` as asyncio has it. */
+bool loop_has_stock_time(PyObject *loop);
+
+#endif

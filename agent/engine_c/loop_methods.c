@@ -1,0 +1,474 @@
+/* `call_soon`, `call_soon_threadsafe` and `call_at` of asyncio's own loops, without their frames.
+
+   They build the very handles that asyncio's methods would, and put them where those would: into the
+   loop's `_ready`, or its heap.  They do so only where all that asyncio's methods look at is as
+   asyncio has it (`regular_loop`); else those are called, with the same arguments.  So a loop that
+   overrides one of them, a test that replaces another, a loop that is closed or in debug mode: all
+   see what they would without us. */
+
+#include "handles.h"
+
+static struct {
+    PyObject *context, *closed, *debug, *own_call_soon, *ready, *scheduled, *append, *write_to_self;
+    PyObject *handle, *timer_handle, *events, *heapq, *heappush;
+} names;
+
+/* The namespaces in which asyncio's methods look up what they call, and what is found there. */
+static struct {
+    PyObject *events, *base_events, *heapq; /* dicts */
+    PyObject *events_module, *heapq_module, *heappush;
+    PyTypeObject *base_event_loop, *deque;
+    PyCFunction append;
+} stock;
+
+/* Borrowed; NULL if it is not there. */
+static inline PyObject *
+lookup(PyObject *dict, PyObject *name)
+{
+    PyObject *value = PyDict_GetItemWithError(dict, name);
+    if (UNLIKELY(value == NULL && PyErr_Occurred())) {
+        PyErr_Clear();
+    }
+    return value;
+}
+
+/* ---- whether classes are as asyncio has them ---- */
+
+/* What must be asyncio's own in a class of loops, for its methods to do what they do. */
+static const char *const relied_on[] = {"_call_soon", "_check_closed"};
+static PyObject *relied_on_functions[Py_ARRAY_LENGTH(relied_on)];
+static PyObject *stock_time;
+
+/* What asyncio keeps in the instance; a class may have made a property of it. */
+static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug"};
+
+/* What is known of a class of loops, as it was at this version. */
+typedef struct {
+    PyTypeObject *type; /* borrowed: compared, never read */
+    unsigned int version;
+    bool regular;
+    bool stock_time;
+} KnownClass;
+
+static KnownClass known_classes[8];
+
+/* Whether the class has it, and it is `expected`. */
+static bool
+class_has(PyTypeObject *type, const char *name, PyObject *expected)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+    if (found == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(found);
+    return found == expected;
+}
+
+static bool
+class_is_regular(PyTypeObject *type)
+{
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        return false;
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
+        if (!class_has(type, relied_on[nth], relied_on_functions[nth])) {
+            return false;
+        }
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(kept_in_instance); nth++) {
+        if (!class_has(type, kept_in_instance[nth], NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static KnownClass *
+look_at_class(PyTypeObject *type, KnownClass *known)
+{
+    known->type = NULL;
+    bool regular = class_is_regular(type);
+    bool has_stock_time = class_has(type, "time", stock_time);
+    *known = (KnownClass){type, type->tp_version_tag, regular, has_stock_time};
+    return known;
+}
+
+/* A version is 0 if the class has changed since it was looked up last, and unique else. */
+static inline KnownClass *
+known_class(PyTypeObject *type)
+{
+    KnownClass *known = &known_classes[((uintptr_t)type >> 4) % Py_ARRAY_LENGTH(known_classes)];
+    if (LIKELY(known->type == type && known->version == type->tp_version_tag
+               && known->version != 0)) {
+        return known;
+    }
+    return look_at_class(type, known);
+}
+
+bool
+loop_has_stock_time(PyObject *loop)
+{
+    return known_class(Py_TYPE(loop))->stock_time;
+}
+
+/* A method of one of the four classes of handles, and what stands there while nobody patches it. */
+typedef struct {
+    PyTypeObject **type;
+    const char *name;
+    PyObject *function;
+} Unpatched;
+
+static Unpatched unpatched[] = {
+    {&Handle_Type, "__init__", NULL},       {&Handle_Type, "__new__", NULL},
+    {&TimerHandle_Type, "__init__", NULL},  {&TimerHandle_Type, "__new__", NULL},
+    {&TimerHandle_Type, "__lt__", NULL},    {&TimerHandle_Type, "__eq__", NULL},
+    {&TimerHandle_Type, "__hash__", NULL},  {&stock_handle, "__init__", NULL},
+    {&stock_handle, "_run", NULL},          {&stock_handle, "cancel", NULL},
+    {&stock_timer_handle, "__init__", NULL}, {&stock_timer_handle, "__lt__", NULL},
+    {&stock_timer_handle, "__eq__", NULL},  {&stock_timer_handle, "__hash__", NULL},
+    {&stock_timer_handle, "cancel", NULL},
+};
+
+static unsigned int handle_version, timer_version;
+
+static bool
+look_at_handles(void)
+{
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(unpatched); nth++) {
+        if (!class_has(*unpatched[nth].type, unpatched[nth].name, unpatched[nth].function)) {
+            return false;
+        }
+    }
+    handle_version = Handle_Type->tp_version_tag;
+    timer_version = TimerHandle_Type->tp_version_tag;
+    return true;
+}
+
+/* Whether nobody has patched a method of ours or of asyncio's handles. */
+static inline bool
+handles_unpatched(void)
+{
+    if (LIKELY(Handle_Type->tp_version_tag == handle_version
+               && TimerHandle_Type->tp_version_tag == timer_version && handle_version != 0
+               && timer_version != 0)) {
+        return true;
+    }
+    return look_at_handles();
+}
+
+/* ---- whether this call is asyncio's as well ---- */
+
+/* The loop's own namespace if it schedules as asyncio's do, here and now; borrowed, else NULL. */
+static PyObject *
+regular_loop(PyObject *loop)
+{
+    if (UNLIKELY(!known_class(Py_TYPE(loop))->regular || !handles_unpatched())) {
+        return NULL;
+    }
+    PyObject **place = _PyObject_GetDictPtr(loop);
+    PyObject *dict = place == NULL ? NULL : *place;
+    if (UNLIKELY(dict == NULL || lookup(dict, names.closed) != Py_False
+                 || lookup(dict, names.debug) != Py_False
+                 || lookup(dict, names.own_call_soon) != NULL
+                 || lookup(stock.base_events, names.events) != stock.events_module)) {
+        return NULL;
+    }
+    return dict;
+}
+
+/* Sets `*context` to what was given, or None; false if anything else was given by name. */
+static inline bool
+only_context(PyObject *const *args, Py_ssize_t number, PyObject *kwnames, PyObject **context)
+{
+    *context = Py_None;
+    if (kwnames == NULL || PyTuple_GET_SIZE(kwnames) == 0) {
+        return true;
+    }
+    if (UNLIKELY(PyTuple_GET_SIZE(kwnames) != 1
+                 || PyTuple_GET_ITEM(kwnames, 0) != names.context)) {
+        return false;
+    }
+    *context = args[number];
+    return *context == Py_None || PyContext_CheckExact(*context);
+}
+
+/* ---- scheduling ---- */
+
+static PyObject *
+pack(PyObject *const *items, Py_ssize_t number)
+{
+    PyObject *packed = PyTuple_New(number);
+    for (Py_ssize_t nth = 0; packed != NULL && nth < number; nth++) {
+        PyTuple_SET_ITEM(packed, nth, Py_NewRef(items[nth]));
+    }
+    return packed;
+}
+
+/* Fill a new handle; takes the reference to it, gives one back or NULL. */
+static PyObject *
+filled(PyObject *handle, PyObject *loop, PyObject *callback, PyObject *const *args,
+       Py_ssize_t number, PyObject *context)
+{
+    if (UNLIKELY(handle == NULL)) {
+        return NULL;
+    }
+    PyObject *packed = pack(args, number);
+    int done = packed == NULL ? -1 : handle_fill(handle, callback, packed, loop, context);
+    Py_XDECREF(packed);
+    PyObject_GC_Track(handle);
+    if (UNLIKELY(done < 0)) {
+        Py_CLEAR(handle);
+    }
+    return handle;
+}
+
+static int
+append(PyObject *queue, PyObject *handle)
+{
+    PyObject *done = LIKELY(Py_IS_TYPE(queue, stock.deque))
+        ? stock.append(queue, handle)
+        : PyObject_CallMethodOneArg(queue, names.append, handle);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* What asyncio's `_call_soon` does; `*taken` is false if it is to do it. */
+static PyObject *
+schedule_soon(PyObject *const *args, Py_ssize_t number, PyObject *kwnames, bool *taken)
+{
+    PyObject *context, *dict, *queue;
+    *taken = number >= 2 && only_context(args, number, kwnames, &context)
+             && (dict = regular_loop(args[0])) != NULL
+             && lookup(stock.events, names.handle) == (PyObject *)Handle_Type
+             && (queue = lookup(dict, names.ready)) != NULL;
+    if (UNLIKELY(!*taken)) {
+        return NULL;
+    }
+    Py_INCREF(queue);
+    PyObject *handle = filled(handle_new(), args[0], args[1], args + 2, number - 2, context);
+    if (LIKELY(handle != NULL)) {
+        handle_created(handle, context != Py_None, 0);
+        if (UNLIKELY(append(queue, handle) < 0)) {
+            Py_CLEAR(handle);
+        }
+    }
+    Py_DECREF(queue);
+    return handle;
+}
+
+static PyObject *
+call_soon(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    bool taken;
+    PyObject *handle = schedule_soon(args, PyVectorcall_NARGS(nargsf), kwnames, &taken);
+    return LIKELY(taken) ? handle : method_call_original(method, args, nargsf, kwnames);
+}
+
+static PyObject *
+call_soon_threadsafe(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    bool taken;
+    PyObject *handle = schedule_soon(args, PyVectorcall_NARGS(nargsf), kwnames, &taken);
+    if (UNLIKELY(!taken)) {
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    if (LIKELY(handle != NULL)) {
+        PyObject *woken = PyObject_CallMethodNoArgs(args[0], names.write_to_self);
+        if (UNLIKELY(woken == NULL)) {
+            Py_CLEAR(handle);
+        }
+        Py_XDECREF(woken);
+    }
+    return handle;
+}
+
+/* The heap of the loop, if timers go there as asyncio pushes them: borrowed; else NULL. */
+static PyObject *
+regular_heap(PyObject *loop)
+{
+    PyObject *dict = regular_loop(loop);
+    if (UNLIKELY(dict == NULL
+                 || lookup(stock.events, names.timer_handle) != (PyObject *)TimerHandle_Type
+                 || lookup(stock.base_events, names.heapq) != stock.heapq_module
+                 || lookup(stock.heapq, names.heappush) != stock.heappush)) {
+        return NULL;
+    }
+    return lookup(dict, names.scheduled);
+}
+
+/* Put a timer into the heap; takes the reference to it, gives it back or NULL. */
+static PyObject *
+push(PyObject *heap, PyObject *timer)
+{
+    PyObject *args[] = {heap, timer};
+    PyObject *pushed = PyObject_Vectorcall(stock.heappush, args, 2, NULL);
+    if (UNLIKELY(pushed == NULL)) {
+        Py_DECREF(timer);
+        return NULL;
+    }
+    Py_DECREF(pushed);
+    handle_set(timer, handle_fields.scheduled, Py_True);
+    return timer;
+}
+
+static PyObject *
+call_at(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t number = PyVectorcall_NARGS(nargsf);
+    PyObject *context, *heap = NULL;
+    if (UNLIKELY(number < 3 || args[1] == Py_None || !only_context(args, number, kwnames, &context)
+                 || (heap = regular_heap(args[0])) == NULL)) {
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    Py_INCREF(heap);
+    PyObject *timer = filled(timer_new(), args[0], args[2], args + 3, number - 3, context);
+    if (LIKELY(timer != NULL)) {
+        handle_set(timer, handle_fields.when, args[1]);
+        handle_set(timer, handle_fields.scheduled, Py_False);
+        timer_created(timer, 0);
+        timer = push(heap, timer);
+    }
+    Py_DECREF(heap);
+    return timer;
+}
+
+/* ---- making the methods ---- */
+
+static int
+intern_names(void)
+{
+    const struct {
+        PyObject **place;
+        const char *name;
+    } wanted[] = {
+        {&names.context, "context"},
+        {&names.closed, "_closed"},
+        {&names.debug, "_debug"},
+        {&names.own_call_soon, "_call_soon"},
+        {&names.ready, "_ready"},
+        {&names.scheduled, "_scheduled"},
+        {&names.append, "append"},
+        {&names.write_to_self, "_write_to_self"},
+        {&names.handle, "Handle"},
+        {&names.timer_handle, "TimerHandle"},
+        {&names.events, "events"},
+        {&names.heapq, "heapq"},
+        {&names.heappush, "heappush"},
+    };
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
+        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
+        if (*wanted[nth].place == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* deque.append as C has it, to be called without a bound method. */
+static int
+find_append(void)
+{
+    PyObject *method = PyObject_GetAttrString((PyObject *)stock.deque, "append");
+    if (method == NULL) {
+        return -1;
+    }
+    bool known = Py_IS_TYPE(method, &PyMethodDescr_Type)
+                 && ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_O;
+    if (known) {
+        stock.append = ((PyMethodDescrObject *)method)->d_method->ml_meth;
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError, "expected deque.append to be a method of one argument");
+    }
+    Py_DECREF(method);
+    return known ? 0 : -1;
+}
+
+/* Remember what stands in the classes while nobody has patched them. */
+static int
+look_at_stock(void)
+{
+    PyObject *loop = (PyObject *)stock.base_event_loop;
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
+        relied_on_functions[nth] = PyObject_GetAttrString(loop, relied_on[nth]);
+        if (relied_on_functions[nth] == NULL) {
+            return -1;
+        }
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(unpatched); nth++) {
+        PyObject *type = (PyObject *)*unpatched[nth].type;
+        unpatched[nth].function = PyObject_GetAttrString(type, unpatched[nth].name);
+        if (unpatched[nth].function == NULL) {
+            return -1;
+        }
+    }
+    stock_time = PyObject_GetAttrString(loop, "time");
+    return stock_time == NULL ? -1 : 0;
+}
+
+static PyObject *
+look_up_modules(PyObject *base_events)
+{
+    stock.base_events = Py_NewRef(PyModule_GetDict(base_events));
+    stock.events_module = Py_XNewRef(lookup(stock.base_events, names.events));
+    stock.heapq_module = Py_XNewRef(lookup(stock.base_events, names.heapq));
+    PyObject *loop = PyDict_GetItemString(stock.base_events, "BaseEventLoop");
+    if (stock.events_module == NULL || !PyModule_Check(stock.events_module)
+        || stock.heapq_module == NULL || !PyModule_Check(stock.heapq_module) || loop == NULL
+        || !PyType_Check(loop)) {
+        PyErr_SetString(PyExc_TypeError, "expected asyncio.base_events as Python has it");
+        return NULL;
+    }
+    stock.events = Py_NewRef(PyModule_GetDict(stock.events_module));
+    stock.heapq = Py_NewRef(PyModule_GetDict(stock.heapq_module));
+    stock.heappush = Py_XNewRef(lookup(stock.heapq, names.heappush));
+    stock.base_event_loop = (PyTypeObject *)Py_NewRef(loop);
+    return stock.heappush;
+}
+
+static int
+add_method(PyObject *methods, const char *name, vectorcallfunc call)
+{
+    PyObject *original = PyObject_GetAttrString((PyObject *)stock.base_event_loop, name);
+    PyObject *method = original == NULL ? NULL : method_new(call, original);
+    int done = method == NULL ? -1 : PyDict_SetItemString(methods, name, method);
+    Py_XDECREF(method);
+    Py_XDECREF(original);
+    return done;
+}
+
+/* make_loop_methods(base_events, deque): name -> what to put in place of asyncio's method; once, when
+   the handles are made. */
+static PyObject *
+make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *base_events, *deque;
+    if (!PyArg_ParseTuple(args, "O!O!:make_loop_methods", &PyModule_Type, &base_events,
+                          &PyType_Type, &deque)) {
+        return NULL;
+    }
+    stock.deque = (PyTypeObject *)Py_NewRef(deque);
+    if (intern_names() < 0 || find_append() < 0 || look_up_modules(base_events) == NULL
+        || look_at_stock() < 0) {
+        return NULL;
+    }
+    PyObject *methods = PyDict_New();
+    if (methods == NULL || add_method(methods, "call_soon", call_soon) < 0
+        || add_method(methods, "call_soon_threadsafe", call_soon_threadsafe) < 0
+        || add_method(methods, "call_at", call_at) < 0) {
+        Py_XDECREF(methods);
+        return NULL;
+    }
+    return methods;
+}
+
+static PyMethodDef functions[] = {
+    {"make_loop_methods", make_loop_methods, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+loop_methods_add(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,344 @@
+/* A callback's turn: what asyncio's `Handle._run` does, without its frame, and what its lifetime is
+   told.
+
+   The program sees of it what it sees of asyncio's: the callback runs in its context, what it raises
+   goes to the loop's exception handler with the same words and the same line of `_run` in its
+   traceback, and KeyboardInterrupt and SystemExit go on.  Where a field is not what asyncio makes
+   it, asyncio's own `_run` is called. */
+
+#include "handles.h"
+#include "frameobject.h"
+
+/* A line of asyncio's `_run`, to stand in a traceback. */
+typedef struct {
+    PyObject *lasti; /* both integers, or NULL */
+    PyObject *line;
+} Place;
+
+static PyObject *stock_run;  /* asyncio's function */
+static PyObject *stock_code; /* and its code; NULL if it is not what is written out here */
+static PyObject *stock_globals;
+static Place calling, reporting;
+static bool shows_debug; /* whether it tells `_format_callback_source` if the loop is in debug mode */
+
+/* ---- the frame of `_run` in a traceback ---- */
+
+static PyObject *
+traceback_with_frame(PyObject *error, Place *place)
+{
+    PyFrameObject *frame = PyFrame_New(PyThreadState_Get(), (PyCodeObject *)stock_code,
+                                       stock_globals, NULL);
+    if (frame == NULL) {
+        return NULL;
+    }
+    PyObject *next = PyException_GetTraceback(error);
+    PyObject *longer = PyObject_CallFunctionObjArgs((PyObject *)&PyTraceBack_Type,
+                                                    next == NULL ? Py_None : next, frame,
+                                                    place->lasti, place->line, NULL);
+    Py_XDECREF(next);
+    Py_DECREF((PyObject *)frame);
+    return longer;
+}
+
+/* As if the error had come through that line.  Without memory it has not. */
+static void
+add_frame(PyObject *error, Place *place)
+{
+    PyObject *traceback = traceback_with_frame(error, place);
+    if (traceback == NULL || PyException_SetTraceback(error, traceback) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(traceback);
+}
+
+/* The exception that is raised, as an object with its traceback; a new reference. */
+static PyObject *
+take_raised(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *kind, *error, *traceback;
+    PyErr_Fetch(&kind, &error, &traceback);
+    PyErr_NormalizeException(&kind, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(kind);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+/* Raise it; takes the reference. */
+static void
+raise_again(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(error);
+#else
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
+#endif
+}
+
+/* ---- telling the loop that a callback has failed ---- */
+
+/* What asyncio calls the callback. */
+static PyObject *
+callback_source(PyObject *handle, PyObject *loop)
+{
+    PyObject *helpers = PyDict_GetItemString(stock_globals, "format_helpers");
+    PyObject *callback = PyObject_GetAttrString(handle, "_callback");
+    PyObject *args = callback == NULL ? NULL : PyObject_GetAttrString(handle, "_args");
+    PyObject *source = NULL, *format = NULL;
+    if (args != NULL && helpers != NULL) {
+        format = PyObject_GetAttrString(helpers, "_format_callback_source");
+    }
+    if (format != NULL && shows_debug) {
+        PyObject *debug = PyObject_CallMethod(loop, "get_debug", NULL);
+        PyObject *keyword = debug == NULL ? NULL : Py_BuildValue("(s)", "debug");
+        if (keyword != NULL) {
+            PyObject *given[] = {callback, args, debug};
+            source = PyObject_Vectorcall(format, given, 2, keyword);
+        }
+        Py_XDECREF(keyword);
+        Py_XDECREF(debug);
+    }
+    else if (format != NULL) {
+        source = PyObject_CallFunctionObjArgs(format, callback, args, NULL);
+    }
+    Py_XDECREF(format);
+    Py_XDECREF(args);
+    Py_XDECREF(callback);
+    return source;
+}
+
+static PyObject *
+exception_context(PyObject *handle, PyObject *loop, PyObject *error)
+{
+    PyObject *source = callback_source(handle, loop);
+    if (source == NULL) {
+        return NULL;
+    }
+    PyObject *message = PyUnicode_FromFormat("Exception in callback %S", source);
+    Py_DECREF(source);
+    PyObject *context = message == NULL
+        ? NULL
+        : Py_BuildValue("{sNsOsO}", "message", message, "exception", error, "handle", handle);
+    if (context == NULL) {
+        return NULL;
+    }
+    PyObject *created = PyObject_GetAttrString(handle, "_source_traceback");
+    int known = created == NULL ? -1 : PyObject_IsTrue(created);
+    if (known > 0) {
+        known = PyDict_SetItemString(context, "source_traceback", created);
+    }
+    Py_XDECREF(created);
+    if (known < 0) {
+        Py_CLEAR(context);
+    }
+    return context;
+}
+
+/* What `except BaseException` does in asyncio's `_run`: while `error` is being handled. */
+static PyObject *
+report(PyObject *handle, PyObject *error)
+{
+    PyObject *loop = PyObject_GetAttrString(handle, "_loop");
+    PyObject *context = loop == NULL ? NULL : exception_context(handle, loop, error);
+    PyObject *reported = NULL;
+    if (context != NULL) {
+        PyObject *name = PyUnicode_InternFromString("call_exception_handler");
+        if (name != NULL) {
+            reported = PyObject_CallMethodOneArg(loop, name, context);
+            Py_DECREF(name);
+        }
+        Py_DECREF(context);
+    }
+    Py_XDECREF(loop);
+    return reported;
+}
+
+/* Of a callback that has raised: NULL if it is for whoever runs the loop. */
+static PyObject *
+failed(PyObject *handle)
+{
+    PyObject *error = take_raised();
+    add_frame(error, &calling);
+    if (PyErr_GivenExceptionMatches(error, PyExc_SystemExit)
+        || PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt)) {
+        raise_again(error);
+        return NULL;
+    }
+    PyObject *handled = PyErr_GetHandledException();
+    PyErr_SetHandledException(error);
+    PyObject *reported = report(handle, error);
+    if (reported == NULL) {
+        PyObject *another = take_raised();
+        add_frame(another, &reporting);
+        PyErr_SetHandledException(handled);
+        raise_again(another);
+    }
+    else {
+        PyErr_SetHandledException(handled);
+        Py_SETREF(reported, Py_NewRef(Py_None));
+    }
+    Py_XDECREF(handled);
+    Py_DECREF(error);
+    return reported;
+}
+
+/* ---- the turn ---- */
+
+/* Whether its fields are what asyncio's constructor makes them, and not in debug mode, in which the
+   frame of `_run` is among those that are noted: programs may set and delete any of them. */
+static inline bool
+is_regular(PyObject *handle, PyObject *callback, PyObject *args, PyObject *context)
+{
+    return callback != NULL && args != NULL && context != NULL && PyTuple_CheckExact(args)
+           && PyContext_CheckExact(context) && stock_code != NULL
+           && *handle_field(handle, handle_fields.source_traceback) == Py_None;
+}
+
+/* Run the callback; it may well cancel the handle. */
+static PyObject *
+call_back(PyObject *handle)
+{
+    PyObject *callback = *handle_field(handle, handle_fields.callback);
+    PyObject *args = *handle_field(handle, handle_fields.args);
+    PyObject *context = *handle_field(handle, handle_fields.context);
+    if (UNLIKELY(!is_regular(handle, callback, args, context))) {
+        return PyObject_CallOneArg(stock_run, handle);
+    }
+    Py_INCREF(callback);
+    Py_INCREF(args);
+    Py_INCREF(context);
+    PyObject *result = NULL;
+    if (LIKELY(PyContext_Enter(context) == 0)) {
+        result = PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0),
+                                     (size_t)PyTuple_GET_SIZE(args), NULL);
+        if (UNLIKELY(PyContext_Exit(context) < 0)) {
+            Py_CLEAR(result);
+        }
+    }
+    if (LIKELY(result != NULL)) {
+        Py_SETREF(result, Py_NewRef(Py_None));
+    }
+    else {
+        result = failed(handle);
+    }
+    Py_DECREF(context);
+    Py_DECREF(args);
+    Py_DECREF(callback);
+    return result;
+}
+
+/* Into or out of the requests and other scopes that are open in a task (scopes.py). */
+static void
+tell_scopes(const char *name, ThreadState *state, PyObject *what)
+{
+    PyObject *tell = python_function(name);
+    Pending pending;
+    pending_save(&pending);
+    PyObject *told = tell == NULL ? NULL : PyObject_CallFunctionObjArgs(tell, state, what, NULL);
+    if (told == NULL && PyErr_Occurred()) {
+        PyErr_WriteUnraisable(tell);
+    }
+    Py_XDECREF(told);
+    pending_restore(&pending);
+}
+
+/* What ends with the step of a task; the task may have settled in it. */
+static bool
+step_ends(ThreadState *state, Lifetime *lifetime, PyObject *task, PyObject **outcome)
+{
+    if (UNLIKELY(state->current != lifetime)) {
+        tell_scopes("leave_scopes", state, (PyObject *)lifetime);
+    }
+    return task_settles(state, lifetime, task, outcome);
+}
+
+static PyObject *
+run_followed(PyObject *handle, ThreadState *state, Lifetime *lifetime, PyObject *task)
+{
+    const void *floor = state->floor;
+    PyObject *outcome = DONE;
+    Turn turn;
+    turn_begin(state, lifetime, task != NULL ? task : handle, &turn);
+    if (UNLIKELY(task != NULL && lifetime->scope != NULL)) {
+        tell_scopes("enter_scopes", state, lifetime->scope);
+    }
+    state->floor = sites_floor();
+    PyObject *result = call_back(handle);
+    state->floor = floor;
+    bool ends = task != NULL ? step_ends(state, lifetime, task, &outcome) : lifetime->type->once;
+    turn_end(state, lifetime, &turn, ends, outcome);
+    return result;
+}
+
+PyObject *
+handle_run(PyObject *handle, PyObject *Py_UNUSED(ignored))
+{
+    Tracking *tracking = handle_tracking(handle);
+    ThreadState *state = thread_state();
+    Lifetime *lifetime = tracking->lifetime;
+    if (UNLIKELY(lifetime == NULL || state == NULL)) {
+        return call_back(handle);
+    }
+    PyObject *task = Py_XNewRef(tracking->task);
+    Py_INCREF((PyObject *)lifetime);
+    Py_INCREF((PyObject *)state);
+    PyObject *result = run_followed(handle, state, lifetime, task);
+    Py_DECREF((PyObject *)state);
+    Py_DECREF((PyObject *)lifetime);
+    Py_XDECREF(task);
+    return result;
+}
+
+/* ---- what is known of asyncio's `_run` ---- */
+
+static int
+set_place(Place *place, PyObject *offset_and_line)
+{
+    if (!PyArg_ParseTuple(offset_and_line, "O!O!:know_run", &PyLong_Type, &place->lasti,
+                          &PyLong_Type, &place->line)) {
+        return -1;
+    }
+    Py_INCREF(place->lasti);
+    Py_INCREF(place->line);
+    return 0;
+}
+
+/* know_run(run, calling, reporting, shows_debug): once.  Offset and line of the two calls in it; None
+   for them if it is not the function that is written out here. */
+static PyObject *
+know_run(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *run, *calls, *reports;
+    int debug;
+    if (!PyArg_ParseTuple(args, "OOOp:know_run", &run, &calls, &reports, &debug)) {
+        return NULL;
+    }
+    stock_run = Py_NewRef(run);
+    shows_debug = debug != 0;
+    if (!PyFunction_Check(run) || !PyTuple_Check(calls) || !PyTuple_Check(reports)) {
+        Py_RETURN_NONE;
+    }
+    if (set_place(&calling, calls) < 0 || set_place(&reporting, reports) < 0) {
+        return NULL;
+    }
+    stock_globals = Py_NewRef(PyFunction_GetGlobals(run));
+    stock_code = Py_NewRef(PyFunction_GetCode(run));
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"know_run", know_run, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+running_add(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}
