@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from launching import Launcher
+from launching import Finished, Launcher
 from whence.examples.demo import command as demo
 from whence.exporters.tree import rows_of_request
 
@@ -53,41 +53,64 @@ def slowest(route: str, out: str) -> list[re.Match[str]]:
     return tree(heading[0], out)
 
 
-def test_it_prints_the_slowest_request_of_each_route(launch: Launcher) -> None:
+class Shown:
+    """What a run of three seconds has printed, and the file that it left."""
+
+    def __init__(self, ended: Finished, took: float) -> None:
+        assert ended.code == 0, ended
+        self.out, self.err, self.took = ended.out, ended.err, took
+        (file,) = re.findall(
+            r"^All spans stand in (.*), as OTLP in JSON\.$", self.out, re.MULTILINE
+        )
+        self.file = Path(file)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """From a checkout, without a collector."""
+    folder = tmp_path_factory.mktemp("shown")
+    launch = Launcher(folder)
     began = time.monotonic()
-    ended = launch(*launch.whence, "demo", "--seconds", "2", cwd=CHECKOUT)
-    assert ended.code == 0, ended
-    assert time.monotonic() - began < 20
+    words = [*launch.whence, "demo", "--seconds", "3"]
+    ended = launch(*words, cwd=CHECKOUT, env={"TMPDIR": str(folder)})
+    yield Shown(ended, time.monotonic() - began)
+    launch.close()
+
+
+def test_it_prints_the_slowest_request_of_each_route(shown: Shown) -> None:
+    assert shown.took < 20
     for route in ROUTES:
-        root, *below = slowest(route, ended.out)
+        root, *below = slowest(route, shown.out)
         assert root["name"] == route
         assert re.fullmatch(r"shop/pages\.py:\d+", root["site"])
         assert all(span["name"].startswith(("├─ ", "└─ ", "│  ", "   ")) for span in below)
-    asked = [span for span in slowest("GET /search", ended.out) if "task ask_ware" in span["name"]]
+    asked = [span for span in slowest("GET /search", shown.out) if "task ask_ware" in span["name"]]
     assert [re.sub(r":\d+", "", span["site"]) for span in asked] == ["shop/warehouses.py"] * 3
-    assert "BankUnreachable: no answer to a payment" in ended.out
-    (file,) = re.findall(r"^All spans stand in (.*), as OTLP in JSON\.$", ended.out, re.MULTILINE)
-    assert Path(file).parent == launch.folder
-    assert f"file  {file}\n" in ended.err
-    assert "GET /search" in Path(file).read_text(encoding="utf-8")
-    assert max(map(len, ended.out.replace(file, "FILE").splitlines())) <= 100
-    assert "\x1b" not in ended.out
+    assert "BankUnreachable: no answer to a payment" in shown.out
+    assert f"file  {shown.file}\n" in shown.err
+    assert "GET /search" in shown.file.read_text(encoding="utf-8")
+    assert max(map(len, shown.out.replace(str(shown.file), "FILE").splitlines())) <= 100
+    assert "\x1b" not in shown.out
 
 
-def test_it_names_the_line_that_blocked_and_what_waited_for_it(launch: Launcher) -> None:
-    ended = launch(*launch.whence, "demo", "--seconds", "3")
+def test_its_file_is_a_temporary_one(
+    shown: Shown, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert shown.file.parent.parent == tmp_path_factory.getbasetemp()
+
+
+def test_it_names_the_line_that_blocked_and_what_waited_for_it(shown: Shown) -> None:
     line = next(
         number
         for number, text in enumerate((demo.SHOP / "pages.py").read_text().splitlines(), 1)
         if "time.sleep(0.150)" in text
     )
     # Of one block among several a busy machine may show no stack.
-    (file,) = re.findall(r"^All spans stand in (.*), as OTLP in JSON\.$", ended.out, re.MULTILINE)
-    spans = [row for text in Path(file).read_text().splitlines() for row in rows_of_request(text)]
+    spans = [row for text in shown.file.read_text().splitlines() for row in rows_of_request(text)]
     blocks = [block for span in spans if span.name == "GET /report" for block in span.blocks]
     blamed = {(block.get("code.function.name"), block.get("code.line.number")) for block in blocks}
     assert ("_typeset", line) in blamed
-    assert re.search(r"blocked the loop for \d+\.\d ms", ended.out)
+    assert re.search(r"blocked the loop for \d+\.\d ms", shown.out)
     delayed = {span.attributes.get("whence.delayed.blocker") for span in spans}
     assert "GET /report" in delayed
     # Jaeger shows first what begins so.
@@ -108,25 +131,21 @@ def test_the_agent_speaks_on_stderr_alone(launch: Launcher) -> None:
     assert any(line.split()[:2] == ["open", "thread"] for line in where)
 
 
-def test_it_prints_what_the_shop_does_that_nobody_asked_for(launch: Launcher) -> None:
-    ended = launch(*launch.whence, "demo", "--seconds", "2")
-    assert ended.code == 0, ended
-    main, *below = tree("In the background: task run", ended.out)
+def test_it_prints_what_the_shop_does_that_nobody_asked_for(shown: Shown) -> None:
+    main, *below = tree("In the background: task run", shown.out)
     assert re.fullmatch(r"shop/command\.py:\d+", main["site"])
     kinds = {span["name"].lstrip("├└│─ ").split()[0] for span in below}
     assert {"task", "timer", "thread", "process"} <= kinds
-    rings = re.search(r"^One of \d timer Market\._ring$", ended.out, re.MULTILINE)
+    rings = re.search(r"^One of \d timer Market\._ring$", shown.out, re.MULTILINE)
     assert rings is not None
     # The job below takes about a millisecond: not each is long enough for a line.
-    ring, change, *_ = tree(rings[0], ended.out)
+    ring, change, *_ = tree(rings[0], shown.out)
     assert ring["name"] == "timer Market._ring"
     assert change["name"].endswith("task Market._change_prices")
 
 
-def test_it_prints_the_shop_in_numbers(launch: Launcher) -> None:
-    ended = launch(*launch.whence, "demo", "--seconds", "2")
-    assert ended.code == 0, ended
-    numbers = ended.out.partition("The same in numbers")[2].splitlines()
+def test_it_prints_the_shop_in_numbers(shown: Shown) -> None:
+    numbers = shown.out.partition("The same in numbers")[2].splitlines()
     made, ended_as, leaked = (
         next(line for line in numbers if line.startswith(head))
         for head in ("made", "ended", "never settled")
@@ -141,9 +160,8 @@ def test_it_prints_the_shop_in_numbers(launch: Launcher) -> None:
         assert re.search(r"  [1-9][\d ]*(  +[\d.]+ (µs|ms)){3}$", line), line
 
 
-def test_it_says_how_to_see_the_same_in_jaeger(launch: Launcher) -> None:
-    ended = launch(*launch.whence, "demo", "--seconds", "1", cwd=CHECKOUT)
-    compose, run = ended.out.splitlines()[-2:]
+def test_it_says_how_to_see_the_same_in_jaeger(shown: Shown) -> None:
+    compose, run = shown.out.splitlines()[-2:]
     assert compose == "  docker compose up -d"
     assert run == "  whence run --no-child examples/shop --load 4"
 
