@@ -22,7 +22,7 @@ from programs import PROGRAMS, Program
 from running import Run, run, run_plainly
 from watching import EVENTS, Plan
 
-EXAMPLES = int(os.environ.get("WHENCE_PROPERTY_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("WHENCE_PROPERTY_EXAMPLES", "120"))
 
 SEED = int(os.environ.get("WHENCE_PROPERTY_SEED", random.getrandbits(32)))
 
