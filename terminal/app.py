@@ -1,6 +1,5 @@
 """The screen of `whence top`."""
 
-from glob import escape
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
@@ -10,9 +9,11 @@ from textual.content import Content
 from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 from textual.worker import get_current_worker
 
+from whence.commands.showing import duration, number
 from whence.serving.asking import NoAnswer
 from whence.serving.processes import Process
 
+from .looks import Looks
 from .path import PathScreen
 from .readings import Reading, Readings
 from .rows import (
@@ -27,8 +28,6 @@ from .rows import (
     type_cells,
 )
 
-_LIMIT = 2000
-"""Resources that are asked for at each look."""
 _SHOWN = 500
 _WIDEST = 60
 """Columns of the terminal that a column of a table takes at the most."""
@@ -76,6 +75,7 @@ class Top(App[int]):
         super().__init__()
         self._process = process
         self._interval = interval
+        self._looks = Looks(process)
         self._readings = Readings()
         self._resources: dict[str, dict[str, Any]] = {}
         self.reading: Reading | None = None
@@ -127,23 +127,16 @@ class Top(App[int]):
         reading, problem = self.reading, ""
         if not self.paused:
             try:
-                pulse = self._process.ask("pulse")
-                reading = self._readings.add(pulse, self._ask_for_resources())
+                sort = SORTS[self.sort].key
+                reading = self._readings.add(*self._looks.look(sort, self.type, steps=self.steps))
             except NoAnswer as error:
                 problem = str(error)
         if not worker.is_cancelled:
             self.call_from_thread(self._take, reading, problem)
 
-    def _ask_for_resources(self) -> dict[str, Any]:
-        return self._process.ask(
-            "resources",
-            limit=_LIMIT,
-            sort=SORTS[self.sort].key,
-            types=[escape(self.type)] if self.type else [],
-            steps=self.steps,
-        )
-
     def _take(self, reading: Reading | None, problem: str) -> None:
+        if not self.query("#headline"):
+            return  # the screen has been taken down meanwhile
         self.problem = problem
         if reading is not None:
             self.reading = reading
@@ -182,7 +175,8 @@ class Top(App[int]):
         parts = [f"{len(found)} resources", f"by {SORTS[self.sort].label}"]
         parts += [f"of type {self.type}"] * bool(self.type)
         parts += [f"with {self.words!r}"] * bool(self.words)
-        parts += [f"{reading.left_out} more"] * bool(reading.left_out)
+        parts += [f"{number(reading.left_out)} more"] * bool(reading.left_out)
+        parts += [f"{duration(reading.old)} ago"] * (reading.old > self._interval)
         self._table("resources").border_title = ", ".join(parts)
 
     def _fill(self, name: str, rows: dict[str, tuple[str, ...]]) -> None:

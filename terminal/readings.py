@@ -44,6 +44,9 @@ class Reading(NamedTuple):
     blockers: list[dict[str, Any]]
     resources: list[dict[str, Any]]
     left_out: int
+    """How many more resources there are."""
+    old: float
+    """Seconds since the resources were looked at."""
     busy_history: tuple[float, ...]
     delay_history: tuple[float, ...]
     """Seconds, the 99th percentile at each look."""
@@ -58,8 +61,8 @@ class Readings:
         self._busy: deque[float] = deque(maxlen=HISTORY)
         self._delay: deque[float] = deque(maxlen=HISTORY)
 
-    def add(self, pulse: dict[str, Any], table: dict[str, Any]) -> Reading:
-        """The next look: the answers to `pulse` and `resources`."""
+    def add(self, pulse: dict[str, Any], table: dict[str, Any], old: float = 0.0) -> Reading:
+        """The next look: the answers to `pulse` and `resources`, and how old the latter is."""
         before = self._before or pulse
         seconds = pulse["at"] - before["at"]
         self._before = pulse
@@ -77,6 +80,7 @@ class Readings:
             blockers=pulse["blockers"],
             resources=table["resources"],
             left_out=table["left_out"],
+            old=old,
             busy_history=tuple(self._busy),
             delay_history=tuple(self._delay),
         )

@@ -8,6 +8,7 @@ and the program runs in between.
 
 import json
 from collections.abc import Callable, Iterable
+from time import thread_time
 from typing import Any
 
 from ..live.snapshot import looking, take
@@ -54,13 +55,15 @@ def _fields(found: dict[str, Any]) -> dict[str, Texts]:
 
 
 def _table(wanted: Wanted) -> dict[str, Any]:
+    began = thread_time()
     with looking(wanted) as look:
         rows = Texts([], is_list=True)
         for resource in look.rows():
             rows.add(_as_text(resource.as_dict()))
             if rows.size > MAX_ANSWER:
                 raise _too_large()
-        return {**look.snapshot([]).as_dict(), "resources": rows}
+        rest = look.snapshot([]).as_dict()
+    return {**rest, "resources": rows, "cost": thread_time() - began}
 
 
 def _too_large() -> _Refused:
@@ -141,7 +144,8 @@ QUESTIONS: dict[str, Callable[[Settings, dict[str, Any]], dict[str, Any]]] = {
 
 - `about`: which process it is, what its loops do, how many resources it has.
 - `resources`: the live table: at most `limit` of what is of the `types`, `names` and `states`, not
-  the `steps` if that is false, in the order of `sort`; see `whence.live.wanted`.
+  the `steps` if that is false, in the order of `sort`; see `whence.live.wanted`.  `cost` are the
+  seconds of a processor's time that it took.
 - `by_site`: how many resources there are from each creation site, of all.
 - `pulse`: counters that only grow, for who asks again and again and subtracts.
 - `why`: what keeps the process alive and what is stuck; or of one resource, `async_id`.

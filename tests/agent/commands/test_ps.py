@@ -121,3 +121,32 @@ def test_a_table_fits_the_room() -> None:
     wide = table(columns, rows, None)
     assert wide[1].startswith("   7  short")
     assert wide[1].endswith("x" * 300)
+
+
+CROWD = """
+    import asyncio
+
+    async def wait(event):
+        await event.wait()
+
+    async def main():
+        event = asyncio.Event()
+        kept = [asyncio.create_task(wait(event), name=f"w-{n}") for n in range(3000)]
+        await asyncio.sleep(0)
+        kept += [asyncio.create_task(asyncio.sleep(600), name="last") for n in range(2)]
+        await asyncio.sleep(0)
+        print("ready", flush=True)
+        await event.wait()
+
+    asyncio.run(main())
+"""
+
+
+def test_what_is_wanted_is_found_among_many_and_the_rest_is_counted(asked: Asked) -> None:
+    child = asked.start(CROWD)
+    newest = listed(asked, child.pid, "-t", "Task", "--sort", "age", "--limit", "4000")
+    assert [one["task_name"] for one in newest[-2:]] == ["last", "last"]
+    assert len(listed(asked, child.pid, "-n", "last")) == 2
+    assert len(listed(asked, child.pid, "-t", "timer*", "--limit", "1")) == 1
+    cut = asked.whence("ps", child.pid, "-n", "w-*", "--limit", "10")
+    assert "2 990 more match (--limit)" in cut.out
