@@ -24,10 +24,10 @@ class Sink:
     """What came."""
 
     def __init__(self) -> None:
-        self._bodies: list[bytes] = []
+        self._bodies: list[bytes | bytearray] = []
         self._last = 0.0
 
-    def take(self, body: bytes) -> None:
+    def take(self, body: bytes | bytearray) -> None:
         """Keep a request."""
         self._last = monotonic()
         self._bodies.append(body)
@@ -41,7 +41,7 @@ class Sink:
         spans = sum(
             len(scope_spans.spans)
             for body in self._bodies
-            for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans
+            for resource_spans in ExportTraceServiceRequest.FromString(bytes(body)).resource_spans
             for scope_spans in resource_spans.scope_spans
         )
         size = sum(map(len, self._bodies))
@@ -77,9 +77,9 @@ def _converse(connection: socket.socket, sink: Sink) -> None:
             body[: len(begun)] = begun
             rest = memoryview(body)[len(begun) :]
             while rest:
-                rest = rest[connection.recv_into(rest) :]
+                rest = rest[connection.recv_into(rest, flags=socket.MSG_WAITALL) :]
             if PATH in head.partition(b"\r\n")[0]:
-                sink.take(bytes(body))
+                sink.take(body)
             connection.sendall(YES)
 
 

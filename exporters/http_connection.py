@@ -12,6 +12,9 @@ from http.client import HTTPConnection, HTTPSConnection
 from time import monotonic
 from typing import Any
 
+Content = bytes | list[bytes | memoryview]
+"""Of a request: all of it, or its parts, for it may be megabytes, and need not be copied then."""
+
 _WAITS_IN_THE_SYSTEM = sys.platform == "linux" and sys.maxsize > 1 << 32
 """Whether a time limit of the system's own is known to be two longs."""
 
@@ -28,30 +31,31 @@ class _AtOnce(HTTPConnection):
         else:
             self._parts.append(data)
 
-    def post(self, target: str, data: bytes, headers: dict[str, str], deadline: float) -> None:
+    def post(self, target: str, data: Content, headers: dict[str, str], deadline: float) -> None:
         """Send a request, on a connection that there is already.  Raises TimeoutError."""
-        self._parts = []
+        body = [data] if isinstance(data, bytes) else data
+        length = {"Content-Length": str(sum(map(len, body)))}
+        parts = self._parts = []
         try:
-            self.request("POST", target, data, headers)
-            whole = b"".join(self._parts)
+            self.request("POST", target, body, {**headers, **length})
         finally:
             self._parts = None
-        self._send_whole(whole, deadline)
+        self._send_all(parts, deadline)
 
-    def _send_whole(self, data: bytes, deadline: float) -> None:
+    def _send_all(self, parts: list[Any], deadline: float) -> None:
         assert self.sock is not None
         self.sock.settimeout(left(deadline))
-        self.sock.sendall(data)
+        self.sock.sendall(b"".join(parts))
 
 
 class PlainConnection(_AtOnce):
     """Without TLS."""
 
-    def _send_whole(self, data: bytes, deadline: float) -> None:
+    def _send_all(self, parts: list[Any], deadline: float) -> None:
         if not _WAITS_IN_THE_SYSTEM:
-            super()._send_whole(data, deadline)
+            super()._send_all(parts, deadline)
             return
-        rest = memoryview(data)
+        rest = [memoryview(part) for part in parts]
         sock: socket.socket = self.sock
         sock.settimeout(None)
         while rest:
@@ -59,9 +63,18 @@ class PlainConnection(_AtOnce):
             limit = struct.pack("ll", int(seconds), max(1, int(part * 1e6)))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             try:
-                rest = rest[sock.send(rest) :]
+                rest = _without(rest, sock.sendmsg(rest))
             except BlockingIOError:
                 raise TimeoutError from None
+
+
+def _without(parts: list[memoryview], sent: int) -> list[memoryview]:
+    """What is left of them."""
+    for nth, part in enumerate(parts):
+        if sent < len(part):
+            return [part[sent:], *parts[nth + 1 :]]
+        sent -= len(part)
+    return []
 
 
 class SecureConnection(_AtOnce, HTTPSConnection):
@@ -74,3 +87,8 @@ def left(deadline: float) -> float:
     if seconds <= 0:
         raise TimeoutError
     return seconds
+
+
+def whole(data: Content) -> bytes:
+    """All of a request, put together."""
+    return data if isinstance(data, bytes) else b"".join(data)

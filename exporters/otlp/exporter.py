@@ -11,6 +11,7 @@ from whence.engine import SpanLifetime, Trace
 from whence.sending.exporting import ExportError, SpansRejected, Taken
 from whence.settings.config import Settings
 
+from ..http_connection import Content
 from ..spans import Span, SpanMaker, span_maker
 from .answers import rejected_in_json, rejected_in_protobuf
 from .json_encoder import JsonEncoder
@@ -31,7 +32,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp-response"""
 class Transport(Protocol):
     """Takes encoded requests to the receiver."""
 
-    def send(self, data: bytes, timeout: float, left: float | None = None) -> bytes:
+    def send(self, data: Content, timeout: float, left: float | None = None) -> bytes:
         """One attempt; gives the answer.  Raises SendError, which names `timeout`, of which there
         may be so much left."""
 

@@ -7,6 +7,7 @@ import grpc
 
 from whence.version import VERSION
 
+from ..http_connection import Content, whole
 from .grpc_threads import stay_unlisted
 from .sending import SendError
 from .settings import OtlpSettings, Signal, readable_file
@@ -53,7 +54,7 @@ class GrpcTransport:
         self._channel: Any = None
         self._call: Any = None
 
-    def send(self, data: bytes, timeout: float, left: float | None = None) -> bytes:
+    def send(self, data: Content, timeout: float, left: float | None = None) -> bytes:
         """Call with a request and give the answer.  Raises SendError, which names `timeout`.
 
         `left` are the seconds that are left of it."""
@@ -61,7 +62,7 @@ class GrpcTransport:
             self._connect()
         try:
             answer: bytes = self._call(
-                data,
+                whole(data),
                 timeout=timeout if left is None else left,
                 metadata=self._metadata,
                 compression=self._compression,

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from whence.sending.exporting import CannotExport
 from whence.version import VERSION
 
-from ..http_connection import PlainConnection, SecureConnection, left
+from ..http_connection import Content, PlainConnection, SecureConnection, left, whole
 from .sending import SendError, reason_of
 from .settings import OtlpSettings
 
@@ -70,12 +70,12 @@ class HttpTransport:
         # Imported when a name is first looked up; then a fork may come between.
         import encodings.idna  # noqa: F401
 
-    def send(self, data: bytes, timeout: float, left: float | None = None) -> bytes:
+    def send(self, data: Content, timeout: float, left: float | None = None) -> bytes:
         """Post a request and give the answer's body.  Raises SendError, which names `timeout`.
 
         `left` are the seconds that are left of it."""
         if self._compress is not None:
-            data = self._compress(data)
+            data = self._compress(whole(data))
         deadline = monotonic() + (timeout if left is None else left)
         try:
             try:
@@ -100,7 +100,7 @@ class HttpTransport:
     # In a forked child the descriptor is closed and the parent's connection goes on.
     abandon = close
 
-    def _post(self, data: bytes, deadline: float) -> bytes:
+    def _post(self, data: Content, deadline: float) -> bytes:
         connection, kept = self._connection, self._connection is not None
         if connection is None:
             connection = self._new_connection(left(deadline))

@@ -142,14 +142,13 @@ class Surroundings:
             wire.text(wire.SCHEMA_URL, resource.schema_url) if resource.schema_url else b""
         )
 
-    def request(self, run: bytes | memoryview) -> bytes:
-        """An ExportTraceServiceRequest of a run of spans."""
+    def request(self, run: bytes | memoryview) -> list[bytes | memoryview]:
+        """An ExportTraceServiceRequest of a run of spans, in parts: it may be a megabyte."""
         size = len(self._scope) + len(run)
         scope_spans = self._resource + wire.SCOPE_SPANS + wire.varint(size) + self._scope
         size = len(scope_spans) + len(run) + len(self._schema)
         start = wire.RESOURCE_SPANS + wire.varint(size) + scope_spans
-        # Put together once: it may be a megabyte.
-        return b"".join((start, run, self._schema))
+        return [start, run, self._schema]
 
 
 def _value(value: Any) -> bytes:

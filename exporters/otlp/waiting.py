@@ -8,6 +8,7 @@
 from collections import deque
 from typing import NamedTuple
 
+from ..http_connection import Content
 from .protobuf import Surroundings
 
 MOST_WAITING = 16 << 20
@@ -23,9 +24,9 @@ class Parcel(NamedTuple):
     around: Surroundings | None
     """What makes a request of them; None if they are one."""
 
-    def request(self) -> bytes:
-        """The request that takes them to the receiver."""
-        return bytes(self.content) if self.around is None else self.around.request(self.content)
+    def request(self) -> Content:
+        """The request that takes them to the receiver, in parts."""
+        return [self.content] if self.around is None else self.around.request(self.content)
 
 
 class Waiting:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from whence.exporters import http_connection
-from whence.exporters.http_connection import PlainConnection, left
+from whence.exporters.http_connection import Content, PlainConnection, left, whole
 
 LARGE = bytes(8 << 20)
 """More than the buffers of a connection hold."""
@@ -35,17 +35,22 @@ def connection(
     made.close()
 
 
-def post(connection: PlainConnection, data: bytes, seconds: float = 20) -> None:
+def post(connection: PlainConnection, data: Content, seconds: float = 20) -> None:
     connection.post("/v1/traces", data, {"Content-Type": "x"}, time.monotonic() + seconds)
 
 
-@pytest.mark.parametrize("body", [b"", b"small", LARGE], ids=["nothing", "small", "large"])
+IN_PARTS: Content = [b"small", b"", memoryview(LARGE), b"end"]
+BODIES = {"nothing": b"", "small": b"small", "large": LARGE, "parts": IN_PARTS, "no parts": []}
+
+
+@pytest.mark.parametrize("data", BODIES.values(), ids=BODIES)
 def test_head_and_body_arrive_whole(
-    connection: PlainConnection, listening: socket.socket, body: bytes
+    connection: PlainConnection, listening: socket.socket, data: Content
 ) -> None:
+    body = whole(data)
     theirs, _ = listening.accept()
     with theirs:
-        sending = threading.Thread(target=post, args=(connection, body))
+        sending = threading.Thread(target=post, args=(connection, data))
         sending.start()
         came = b""
         while b"\r\n\r\n" not in came:
@@ -64,16 +69,16 @@ def test_a_small_request_is_one_call(
     connection: PlainConnection, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    whole = PlainConnection._send_whole
+    send_all = PlainConnection._send_all
 
-    def counted(self: PlainConnection, data: bytes, deadline: float) -> None:
-        calls.append(len(data))
-        whole(self, data, deadline)
+    def counted(self: PlainConnection, parts: list[bytes], deadline: float) -> None:
+        calls.append(sum(map(len, parts)))
+        send_all(self, parts, deadline)
 
-    monkeypatch.setattr(PlainConnection, "_send_whole", counted)
+    monkeypatch.setattr(PlainConnection, "_send_all", counted)
     theirs, _ = listening.accept()
     with theirs:
-        post(connection, b"body")
+        post(connection, [b"bo", b"dy"])
         assert len(calls) == 1
         assert len(theirs.recv(10_000)) == calls[0]
 

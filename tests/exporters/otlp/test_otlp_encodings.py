@@ -69,7 +69,7 @@ resources = st.builds(Resource, attributes, st.sampled_from(["", "https://schema
 
 
 def encoded_by_hand(some: list[Span], resource: Resource) -> bytes:
-    return Surroundings(resource).request(b"".join(map(SpanEncoder().span, some)))
+    return b"".join(Surroundings(resource).request(b"".join(map(SpanEncoder().span, some))))
 
 
 @examples(max_examples=50, deadline=None)

@@ -32,7 +32,7 @@ of_every_kind = pytest.mark.parametrize("make_encoder", ENCODERS)
 
 
 def parsed(runs: Sequence[bytes]) -> list[Any]:
-    request = Surroundings(Resource({})).request(b"".join(runs))
+    request = b"".join(Surroundings(Resource({})).request(b"".join(runs)))
     (resource_spans,) = ExportTraceServiceRequest.FromString(request).resource_spans
     return list(resource_spans.scope_spans[0].spans)
 
