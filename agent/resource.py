@@ -26,7 +26,7 @@ class AsyncResource:
 
     `trigger_async_id` is any id, known or not; by default that of whatever executes now.  TypeError
     for a type that is not a str or is empty, or a trigger that is not an int; ValueError for one
-    below -1.  (Node's AsyncResource; SEMANTICS 5.)
+    below -1 or of 64 bits, which no id ever is.  (Node's AsyncResource; SEMANTICS 5.)
     """
 
     def __init__(
@@ -118,6 +118,8 @@ def _lifetime_of(async_id: Any) -> engine.Lifetime:
     async_id = int.__index__(async_id)
     if async_id < -1:
         raise ValueError(f"expected trigger_async_id to be -1 or more, not {async_id}")
+    if async_id >= 1 << 63:
+        raise ValueError(f"expected trigger_async_id to be less than 2**63, not {async_id}")
     known = engine.open_lifetimes.get(async_id)
     if known is not None:
         return known

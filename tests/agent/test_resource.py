@@ -65,6 +65,7 @@ def test_a_wrong_type_is_said_in_one_line(type_: Any, message: str, hooked: bool
         (AsyncResource, TypeError, "expected trigger_async_id as an int, not <class"),
         (-2, ValueError, "expected trigger_async_id to be -1 or more, not -2"),
         (-(10**30), ValueError, "expected trigger_async_id to be -1 or more, not -1000"),
+        (1 << 63, ValueError, "expected trigger_async_id to be less than 2**63, not 9223"),
     ],
 )
 def test_a_wrong_trigger_is_said_in_one_line(
@@ -78,7 +79,7 @@ def test_a_wrong_trigger_is_said_in_one_line(
     assert events == []
 
 
-@pytest.mark.parametrize("trigger", [-1, 0, 1, 111, 10**30, True])
+@pytest.mark.parametrize("trigger", [-1, 0, 1, 111, (1 << 63) - 1, True])
 def test_any_int_from_minus_one_is_the_trigger_as_it_is(trigger: int) -> None:
     """SEMANTICS 5.2: known or not; and in its scope it is the trigger id."""
     with record() as events:
