@@ -8,9 +8,9 @@ the loop drops, it drops whole.
 A loop in C is no frame: a function named `_run` is where the search for a site ends.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import sites
+from . import sites, twin
 from .blocks import held
 from .dispatch import hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected
@@ -238,5 +238,10 @@ class Step(_Bracket):
 
     __call__ = _run
 
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import Callback, Step
+
+    twin.tell(enter_scopes=enter_scopes, leave_scopes=leave_scopes)
 
 brackets.update((Callback, Step))

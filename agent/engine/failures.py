@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import sites
+from . import sites, twin
 from .events import end, leave
 from .execution import ThreadState, local
 from .lifetimes import DONE, FAILED, Lifetime
@@ -81,3 +81,6 @@ def _leave(state: ThreadState, lifetime: Lifetime, previous: Lifetime, outcome: 
     leave(state, lifetime, previous)
     if lifetime.type.once:
         end(state, lifetime, outcome)
+
+
+twin.tell(left_by=left_by, give_up=give_up)

@@ -8,9 +8,9 @@ from contextvars import Context
 from gc import get_referents
 from sys import _getframe, maxsize
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import sites
+from . import sites, twin
 from .callbacks import Callback, Refused, Step
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import create, end
@@ -221,3 +221,9 @@ def leave_out_ours(frames: list[Any], innermost: FrameType) -> None:
         lookup_lines=False,
     )
     frames[:] = reversed(kept)
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import cancelling, scheduling_from_thread, scheduling_later, scheduling_soon
+
+    twin.tell(trace_without_ours=leave_out_ours)
