@@ -20,6 +20,8 @@ ENDING = str(PROGRAMS / "ending.py")
 LONGEST_DELAY = 2.0
 NOISE = 0.5
 """Seconds that a busy machine may add."""
+TRIES = 3
+"""Ends of which the quickest counts: a busy machine may add more than that, but not each time."""
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="tells of POSIX signals")
 
@@ -119,10 +121,14 @@ class TestNoReceiver:
         """How long the end took, in seconds, and what was said."""
         endpoint = f"http://127.0.0.1:{port}"
         options = ["-q", "--endpoint", endpoint, "--protocol", protocol]
-        ran = launch.run(*options, ENDING, "say when")
-        ended = time.monotonic()
-        assert ran.code == 0, ran.err
-        return ended - float(ran.out), ran.err.splitlines()
+        for _ in range(TRIES):
+            ran = launch.run(*options, ENDING, "say when")
+            ended = time.monotonic()
+            assert ran.code == 0, ran.err
+            took = ended - float(ran.out)
+            if took < LONGEST_DELAY + NOISE:
+                break
+        return took, ran.err.splitlines()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="the clock is each process's own")
     @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
