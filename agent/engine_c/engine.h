@@ -319,6 +319,12 @@ bool site_is_plumbing(PyObject *file);
    of its own puts it there, and puts back what was there before. */
 const void *sites_floor(void);
 
+/* ---- open_lifetimes.c --------------------------------------------------------------------- */
+
+/* Enter it among the open lifetimes, which own a reference; take it out, with that reference. */
+void open_lifetime(RecordedLifetime *lifetime);
+void close_lifetime(RecordedLifetime *lifetime);
+
 /* ---- recorder.c --------------------------------------------------------------------------- */
 
 /* Whether the agent records, and how. */
@@ -585,6 +591,7 @@ int execution_add(PyObject *module);
 int dispatch_add(PyObject *module);
 int clock_add(PyObject *module);
 int sites_add(PyObject *module);
+int open_lifetimes_add(PyObject *module);
 int recorder_add(PyObject *module);
 int parents_add(PyObject *module);
 int ring_add(PyObject *module);
