@@ -74,7 +74,7 @@ class Leaks:
         return [
             one
             for one in resources
-            if one.async_id not in known and one.name not in _RUNNERS and _is_of_its_own(one)
+            if one.async_id not in known and one.name not in _OF_OTHERS and _is_of_its_own(one)
         ]
 
     def _cancel_all_tasks(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -84,8 +84,15 @@ class Leaks:
         return wrapped(*args, **kwargs)
 
 
-_RUNNERS = frozenset({"task TestRunner._run_tests_and_fixtures"})
-"""In which test frameworks run tests: anyio's."""
+_OF_OTHERS = frozenset(
+    {
+        # In which anyio runs tests.
+        "task TestRunner._run_tests_and_fixtures",
+        # In which asyncio closes an async generator that was only dropped.
+        "task async_generator_athrow",
+    }
+)
+"""What is not the test's."""
 
 
 def _is_of_its_own(one: ActiveResource) -> bool:

@@ -52,6 +52,17 @@ LEAVES = """
         loop.create_future()
         loop.close()
 
+    def test_an_async_generator_that_is_dropped_is_not_left():
+        async def numbers():
+            yield 1
+            yield 2
+
+        async def main():
+            async for _ in numbers():
+                break
+
+        asyncio.run(main())
+
     def test_ends():
         stop.set()
         for server in kept[1:]:
@@ -71,7 +82,7 @@ def test_a_test_fails_that_leaves_something_open_and_is_told_where_it_was_made(
     pytester: pytest.Pytester,
 ) -> None:
     result = session(pytester, LEAVES, "--whence-leaks")
-    result.assert_outcomes(passed=6, errors=3)
+    result.assert_outcomes(passed=7, errors=3)
     result.stdout.re_match_lines(
         [
             r"whence: left open by this test: 1",
@@ -92,7 +103,7 @@ def test_without_being_asked_nothing_fails_and_nothing_is_patched(
         import whence
         assert not whence.attached()
 """
-    session(pytester, LEAVES + more).assert_outcomes(passed=7)
+    session(pytester, LEAVES + more).assert_outcomes(passed=8)
 
 
 def test_what_a_fixture_of_a_wider_scope_has_made_is_left_by_no_test(
@@ -167,6 +178,68 @@ def test_tests_of_anyio_are_looked_at_as_well(pytester: pytest.Pytester) -> None
     result = session(pytester, source, "--whence-leaks")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.re_match_lines([r"  task sleep  made at .*\.py:13"])
+
+
+def test_tests_of_pytest_asyncio_are_looked_at_as_well(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    source = """
+        import asyncio
+
+        import pytest
+        import pytest_asyncio
+
+        kept = []
+
+        async def work():
+            await asyncio.sleep(3600)
+
+        @pytest_asyncio.fixture
+        async def worker():
+            task = asyncio.create_task(work())
+            yield task
+            task.cancel()
+
+        @pytest_asyncio.fixture
+        async def careless():
+            yield
+            kept.append(asyncio.create_task(work()))  # line 22
+
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def server():
+            server = await asyncio.start_server(print, "127.0.0.1", 0)
+            yield server
+            server.close()
+
+        @pytest.mark.asyncio
+        async def test_leaves_a_task():
+            kept.append(asyncio.create_task(work()))  # line 32
+
+        @pytest.mark.asyncio
+        async def test_leaves_nothing(worker):
+            await asyncio.sleep(0)
+
+        @pytest.mark.asyncio
+        async def test_has_a_careless_fixture(careless):
+            pass
+
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_leaves_a_task_in_a_loop_that_goes_on(server):
+            kept.append(asyncio.create_task(work()))  # line 44
+
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_comes_after(server):
+            assert server.is_serving()
+    """
+    own_loop = ("-o", "asyncio_default_fixture_loop_scope=function")
+    result = session(pytester, source, "--whence-leaks", *own_loop)
+    result.assert_outcomes(passed=5, errors=3)
+    result.stdout.re_match_lines(
+        [
+            r"  task work  made at .*\.py:32",
+            r"  task work  made at .*\.py:22",
+            r"  task work  made at .*\.py:44",
+        ]
+    )
 
 
 def test_the_fixture_gives_the_events_of_the_test(pytester: pytest.Pytester) -> None:
