@@ -2,7 +2,8 @@
 
 Each call of the system that may wait gives up the GIL, and a busy loop has it back for 5 ms before
 it gives it up in turn.  `http.client` sends head and body apart, and a socket with a timeout waits
-and sends by turns, a buffer at a time: a megabyte would take ten times as long as it needs.
+and sends by turns, a buffer at a time: a megabyte would take ten times as long as it needs.  The
+engine in C gives up the GIL once for all of it.
 """
 
 import socket
@@ -11,6 +12,8 @@ import sys
 from http.client import HTTPConnection, HTTPSConnection
 from time import monotonic
 from typing import Any
+
+from whence.engine.packing import post
 
 Content = bytes | list[bytes | memoryview]
 """Of a request: all of it, or its parts, for it may be megabytes, and need not be copied then."""
@@ -52,6 +55,9 @@ class PlainConnection(_AtOnce):
     """Without TLS."""
 
     def _send_all(self, parts: list[Any], deadline: float) -> None:
+        if post is not None:
+            post(self.sock.fileno(), parts, left(deadline))
+            return
         if not _WAITS_IN_THE_SYSTEM:
             super()._send_all(parts, deadline)
             return

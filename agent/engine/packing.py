@@ -1,7 +1,7 @@
-"""The engine's encoder of spans, for an exporter that sends them in OTLP's protobuf.
+"""What the engine in C does for exporters: it encodes spans in OTLP's protobuf, and sends them.
 
-Only the engine in C has one: what it does for an exporter, `whence.exporters.otlp.templates` does
-for itself where there is none.
+The engine in Python does neither.  There `whence.exporters.otlp.templates` encodes them, and
+`whence.exporters.http_connection` sends them.
 """
 
 from typing import Any
@@ -15,5 +15,9 @@ ROOMS: tuple[str, ...] = ()
 """What differs among spans that have a template in common: fields of a lifetime.  A template refers
 to them by their index; the last one is nothing."""
 
+post: Any = None
+"""Sends a request on a socket, and waits for the answer to begin, without giving up the GIL but
+once.  None if the engine is in Python, or on Windows."""
+
 if twin.IN_C:
-    from .._engine import ROOMS, Packer  # type: ignore[attr-defined,no-redef]
+    from .._engine import ROOMS, Packer, post  # type: ignore[attr-defined,no-redef]

@@ -1,5 +1,6 @@
-/* What the files of the encoder share: packer.c gathers spans into records, with the templates of
-   templates.c and what appended.c adds; writing.c makes bytes of them. */
+/* What the files of the encoder share: packer.c has spans gathered into records by gathering.c, with
+   the templates of templates.c and what appended.c adds; runs.c has writing.c make bytes of them, and
+   sends these. */
 
 #ifndef WHENCE_ENCODER_H
 #define WHENCE_ENCODER_H
@@ -168,5 +169,88 @@ put_bytes(char *at, const void *bytes, size_t size)
     memcpy(at, bytes, size);
     return at + size;
 }
+
+/* Bytes of the buffer beyond a run, for the span that ends it. */
+#define SLACK (1 << 16)
+
+/* ---- gathering.c -------------------------------------------------------------------------- */
+
+/* A trace, as all its spans need it; one after the other are mostly of the same. */
+typedef struct {
+    Trace *trace;                /* owned, or NULL */
+    TraceIdentity *identity;     /* owned */
+    bool is_plain;               /* nothing of it has to be said in each span */
+    bool has_attributes;         /* its root has some that no other has */
+} Whose;
+
+/* A parent that is not ours, as its spans need it. */
+typedef struct {
+    PyObject *context; /* owned, or NULL */
+    uint64_t span_id;
+    bool is_known;
+    bool is_remote;
+} Foreign;
+
+/* What packs the batches of one exporter. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *owner;        /* has `identity_of`, `template_of` and `by_itself` */
+    PyObject *private_keys; /* a frozenset: attributes that are not sent */
+    PyObject *reasons[2];   /* bytes: the attribute of a link to a trigger, and to a segment */
+    PyObject *flags;        /* of traces that are kept without asking for each; or NULL */
+    PyObject *make_ids;     /* with `flags`: gives the bytes of trace ids */
+    PyObject *ids;          /* what it gave, or NULL */
+    Py_ssize_t ids_used;    /* bytes of that */
+    uint64_t seed;
+    size_t most;
+    Py_ssize_t max_attributes; /* -1: any number */
+    Py_ssize_t max_links;
+    bool shortens; /* texts are limited: attributes go the long way */
+    bool busy; /* its records are being gathered, or read without the GIL */
+    Py_ssize_t unsampled;
+    Templates templates;
+    Whose whose;
+    Foreign foreign;
+    Growing appended;
+    Record *records;
+    size_t number;
+    size_t allocated;
+    size_t size;      /* of the run, as far as it is gathered */
+    uint64_t runs;    /* how many were begun */
+    PyObject *others; /* a list of the bytes that records point to */
+    PyObject *buffer; /* a bytearray, or NULL */
+} Packer;
+
+/* What became of one; BROKEN is an exception that is set, FULL that it has to wait for the next
+   run. */
+typedef enum { TAKEN, UNSAMPLED, FULL, LONG_WAY, BROKEN } Gathered;
+
+Gathered gather_one(Packer *packer, SpanLifetime *lifetime);
+
+void whose_clear(Whose *whose);
+
+/* ---- runs.c ------------------------------------------------------------------------------- */
+
+/* The bytes of a run, made when they are first asked for; good until the packer's next run. */
+typedef struct {
+    PyObject_HEAD
+    Packer *packer;    /* owned */
+    uint64_t nth;      /* of the packer's runs */
+    PyObject *storage; /* a bytearray that has room for all of it */
+    size_t size;
+    bool written;
+} Run;
+
+extern PyTypeObject *Run_Type;
+
+/* Of what the packer has gathered: a new reference, NULL with an exception set. */
+Run *run_new(Packer *packer);
+
+/* False with an exception set, if it is over. */
+bool run_can_be_written(Run *run);
+
+/* Write it, if it is not written.  The second needs no GIL, as long as its packer is busy. */
+char *run_bytes(const Run *run);
+void run_write(Run *run);
 
 #endif

@@ -598,6 +598,8 @@ int ring_add(PyObject *module);
 int places_add(PyObject *module);
 int placing_add(PyObject *module);
 int packer_add(PyObject *module);
+int runs_add(PyObject *module);
+int posting_add(PyObject *module);
 int events_add(PyObject *module);
 int steps_add(PyObject *module);
 int tasks_add(PyObject *module);

@@ -69,7 +69,8 @@ class PackingEncoder:
     def runs(self, batch: Sequence[SpanLifetime]) -> Iterator[Run]:
         """Those that are sampled.  A run is good until the next is asked for."""
         self._begin()
-        whole, at = list(batch), 0
+        whole = batch if type(batch) is list else list(batch)
+        at = 0
         while at < len(whole):
             at, number, run = self.packer.run(whole, at)
             if number:
