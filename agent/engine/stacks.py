@@ -9,8 +9,10 @@ import os
 import sys
 from os.path import basename, dirname
 from types import CodeType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from . import twin
+from .execution import ThreadState, threads
 from .sites import PLUMBING, PROGRAM, Site, is_ours, whose
 
 MAX_DEPTH = 2000
@@ -80,11 +82,16 @@ def look(thread_id: int) -> Stack | None:
     there is no such thread."""
     frames: list[tuple[CodeType, int]] = []
     callback = 0
+    state = threads.get(thread_id)
+    within = 0 if state is None else frames_within(state)
     frame = sys._current_frames().get(thread_id)
     if frame is None:
         return None
-    for _ in range(MAX_DEPTH):
+    for number in range(MAX_DEPTH):
         if frame is None:
+            break
+        if within and number == within:
+            callback = len(frames)
             break
         code = frame.f_code
         if not is_ours(code):
@@ -103,6 +110,12 @@ def look(thread_id: int) -> Stack | None:
     return Stack(frames)
 
 
+def frames_within(state: ThreadState) -> int:
+    """How many frames the thread has within the callback that its loop has called; 0 if that has a
+    frame of ours, by which it is told."""
+    return 0
+
+
 def _is_own(file: str) -> bool:
     return _is_installed(file) and not any(part in file for part in _INSTALLED)
 
@@ -114,3 +127,7 @@ def _is_installed(file: str) -> bool:
 
 def _is_any(file: str) -> bool:
     return True
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import frames_within

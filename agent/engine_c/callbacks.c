@@ -192,8 +192,7 @@ callback_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, P
     /* A fork inside of it gives the thread another state. */
     Py_INCREF((PyObject *)state);
     Lifetime *lifetime = (Lifetime *)Py_NewRef((PyObject *)callback->lifetime);
-    const void *floor = state->floor;
-    state->floor = sites_floor();
+    const void *floor = floor_enter(state);
     Turn turn;
     turn_begin(state, lifetime, self, &turn);
     PyObject *result = run(callback);
@@ -203,7 +202,7 @@ callback_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, P
     else {
         callback_failed(state, lifetime, &turn);
     }
-    state->floor = floor;
+    floor_leave(state, floor);
     Py_DECREF((PyObject *)lifetime);
     Py_DECREF((PyObject *)state);
     return result;
@@ -238,8 +237,7 @@ step_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, PyObj
     Py_INCREF((PyObject *)state);
     PyObject *task = Py_NewRef(((Step *)step)->task), *outcome = DONE;
     Lifetime *lifetime = (Lifetime *)Py_NewRef((PyObject *)step->lifetime);
-    const void *floor = state->floor;
-    state->floor = sites_floor();
+    const void *floor = floor_enter(state);
     Turn turn;
     turn_begin(state, lifetime, task, &turn);
     if (UNLIKELY(lifetime->scope != NULL)) {
@@ -251,7 +249,7 @@ step_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, PyObj
     }
     bool ends = task_settles(state, lifetime, task, &outcome);
     turn_end(state, lifetime, &turn, ends, outcome);
-    state->floor = floor;
+    floor_leave(state, floor);
     Py_DECREF(task);
     Py_DECREF((PyObject *)lifetime);
     Py_DECREF((PyObject *)state);

@@ -236,6 +236,7 @@ typedef struct {
     bool finalizing;
     const void *floor; /* the frame that runs the callback: beyond it nothing has created what it
                           creates; compared, never read */
+    const void *outermost; /* the floor of the outermost callback, or NULL */
 } ThreadState;
 
 extern PyTypeObject *ThreadState_Type;
@@ -315,9 +316,10 @@ void site_note(RecordedLifetime *lifetime, Lifetime *trigger, ThreadState *state
 /* Whether the code in this file is the loop's or whence's, and not the program's. */
 bool site_is_plumbing(PyObject *file);
 
-/* The Python frame that executes, as `ThreadState.floor` has it: who runs a callback with no frame
-   of its own puts it there, and puts back what was there before. */
-const void *sites_floor(void);
+/* Who runs a callback with no frame of its own says where the callback begins, and where it has
+   ended, with what the first has given. */
+const void *floor_enter(ThreadState *state);
+void floor_leave(ThreadState *state, const void *before);
 
 /* ---- open_lifetimes.c --------------------------------------------------------------------- */
 

@@ -76,13 +76,12 @@ call_as(Connected *connection, ThreadState *state, PyObject *method, PyObject *c
     Lifetime *lifetime = (Lifetime *)Py_NewRef((PyObject *)connection->lifetime);
     Lifetime *previous = (Lifetime *)Py_NewRef((PyObject *)state->current);
     PyObject *transport = transport_of(connection);
-    const void *floor = state->floor;
-    state->floor = sites_floor();
+    const void *floor = floor_enter(state);
     event_enter(state, lifetime, transport);
     Py_XDECREF(transport);
     PyObject *result = method_call_original(method, args, nargsf, kwnames);
     event_leave(state, lifetime, previous);
-    state->floor = floor;
+    floor_leave(state, floor);
     Py_DECREF((PyObject *)previous);
     Py_DECREF((PyObject *)lifetime);
     Py_DECREF((PyObject *)state);

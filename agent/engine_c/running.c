@@ -261,16 +261,15 @@ step_ends(ThreadState *state, Lifetime *lifetime, PyObject *task, PyObject **out
 static PyObject *
 run_followed(PyObject *handle, ThreadState *state, Lifetime *lifetime, PyObject *task)
 {
-    const void *floor = state->floor;
     PyObject *outcome = DONE;
     Turn turn;
     turn_begin(state, lifetime, task != NULL ? task : handle, &turn);
     if (UNLIKELY(task != NULL && lifetime->scope != NULL)) {
         tell_scopes("enter_scopes", state, lifetime->scope);
     }
-    state->floor = sites_floor();
+    const void *floor = floor_enter(state);
     PyObject *result = call_back(handle);
-    state->floor = floor;
+    floor_leave(state, floor);
     bool ends = task != NULL ? step_ends(state, lifetime, task, &outcome) : lifetime->type->once;
     turn_end(state, lifetime, &turn, ends, outcome);
     return result;

@@ -87,9 +87,57 @@ frame_up(int skip, const void *floor)
 }
 
 const void *
-sites_floor(void)
+floor_enter(ThreadState *state)
 {
-    return shown(innermost_frame());
+    const void *before = state->floor;
+    state->floor = shown(innermost_frame());
+    if (before == NULL) {
+        state->outermost = state->floor;
+    }
+    return before;
+}
+
+void
+floor_leave(ThreadState *state, const void *before)
+{
+    state->floor = before;
+    if (before == NULL) {
+        state->outermost = NULL;
+    }
+}
+
+/* How many frames that Python shows another thread has within the callback that its loop has
+   called; 0 if it is not inside of one. */
+static int
+frames_within(ThreadState *state)
+{
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    while (thread != NULL && thread->thread_id != state->thread_id) {
+        thread = PyThreadState_Next(thread);
+    }
+    if (thread == NULL || state->outermost == NULL) {
+        return 0;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    Frame *frame = shown(thread->current_frame);
+#else
+    Frame *frame = shown(thread->cframe->current_frame);
+#endif
+    int number = 0;
+    for (; frame != NULL && frame != state->outermost; frame = shown(frame->previous)) {
+        number++;
+    }
+    return frame == NULL ? 0 : number;
+}
+
+static PyObject *
+tell_frames_within(PyObject *Py_UNUSED(module), PyObject *state)
+{
+    if (!PyObject_TypeCheck(state, ThreadState_Type)) {
+        PyErr_Format(PyExc_TypeError, "expected a ThreadState, not %R", state);
+        return NULL;
+    }
+    return PyLong_FromLong(frames_within((ThreadState *)state));
 }
 
 /* ---- whose code a file is ----------------------------------------------------------------- */
@@ -257,6 +305,8 @@ place_outside(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 static PyMethodDef sites_functions[] = {
     {"forget_files", forget_files, METH_NOARGS, "Ask anew whose code each file is."},
     {"place_up", place_up, METH_O, "Code and instruction of the frame so many up."},
+    {"frames_within", tell_frames_within, METH_O,
+     "How many frames the thread of this state has within the callback of its loop."},
     {"place_outside", place_outside, METH_NOARGS, "The innermost place of the program's code."},
     {NULL, NULL, 0, NULL},
 };
