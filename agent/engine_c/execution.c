@@ -9,8 +9,16 @@
 
 PyTypeObject *ThreadState_Type;
 
-static _Thread_local ThreadState *own_state;
-static _Thread_local unsigned own_generation;
+/* With glibc a library that is loaded late has room for a few such bytes where one load reads them;
+   else each look is a call. */
+#if defined(__GLIBC__)
+#define OF_THREAD _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define OF_THREAD _Thread_local
+#endif
+
+static OF_THREAD ThreadState *own_state;
+static OF_THREAD unsigned own_generation;
 /* Other than `own_generation` in a thread that has to ask again: a forked child begins anew. */
 static unsigned generation = 1;
 

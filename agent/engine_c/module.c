@@ -20,7 +20,17 @@ add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject *
 PyObject *
 python_function(const char *name)
 {
-    return engine.python == NULL ? NULL : PyDict_GetItemString(engine.python, name);
+    if (engine.python == NULL) {
+        return NULL;
+    }
+    Pending pending;
+    pending_save(&pending);
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *function = key == NULL ? NULL : PyDict_GetItemWithError(engine.python, key);
+    Py_XDECREF(key);
+    PyErr_Clear();
+    pending_restore(&pending);
+    return function;
 }
 
 /* In the main thread, where signal handlers run, between two instructions of the program. */
