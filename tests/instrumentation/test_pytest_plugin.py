@@ -202,7 +202,7 @@ def test_tests_of_pytest_asyncio_are_looked_at_as_well(pytester: pytest.Pytester
         @pytest_asyncio.fixture
         async def careless():
             yield
-            kept.append(asyncio.create_task(work()))  # line 22
+            kept.append(asyncio.create_task(work()))  # line 20
 
         @pytest_asyncio.fixture(scope="module", loop_scope="module")
         async def server():
@@ -212,7 +212,7 @@ def test_tests_of_pytest_asyncio_are_looked_at_as_well(pytester: pytest.Pytester
 
         @pytest.mark.asyncio
         async def test_leaves_a_task():
-            kept.append(asyncio.create_task(work()))  # line 32
+            kept.append(asyncio.create_task(work()))  # line 30
 
         @pytest.mark.asyncio
         async def test_leaves_nothing(worker):
@@ -224,7 +224,7 @@ def test_tests_of_pytest_asyncio_are_looked_at_as_well(pytester: pytest.Pytester
 
         @pytest.mark.asyncio(loop_scope="module")
         async def test_leaves_a_task_in_a_loop_that_goes_on(server):
-            kept.append(asyncio.create_task(work()))  # line 44
+            kept.append(asyncio.create_task(work()))  # line 42
 
         @pytest.mark.asyncio(loop_scope="module")
         async def test_comes_after(server):
@@ -235,9 +235,9 @@ def test_tests_of_pytest_asyncio_are_looked_at_as_well(pytester: pytest.Pytester
     result.assert_outcomes(passed=5, errors=3)
     result.stdout.re_match_lines(
         [
-            r"  task work  made at .*\.py:32",
-            r"  task work  made at .*\.py:22",
-            r"  task work  made at .*\.py:44",
+            r"  task work  made at .*\.py:30",
+            r"  task work  made at .*\.py:20",
+            r"  task work  made at .*\.py:42",
         ]
     )
 
@@ -270,4 +270,4 @@ def test_a_session_in_an_attached_process_has_no_warning_of_ours(
         def test_attached():
             assert whence.attached()
     """)
-    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio").assert_outcomes(passed=1)
