@@ -75,7 +75,7 @@ lasti_of(Frame *frame)
 
 /* The frame `skip` up from the innermost; the innermost if there are not as many before the floor:
    the outermost function of a thread, or callback, may be one of C's. */
-static Frame *
+static inline Frame *
 frame_up(int skip, const void *floor)
 {
     Frame *innermost = shown(innermost_frame());
@@ -244,7 +244,7 @@ site_is_plumbing(PyObject *file)
 
 /* The innermost frame of the program's own code from this one outwards; NULL where only the loop
    is running. */
-static Frame *
+static inline Frame *
 outside(Frame *frame, const void *floor)
 {
     while (frame != NULL && frame != floor) {
