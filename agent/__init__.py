@@ -1,5 +1,10 @@
 """Where did this asynchronous work come from?  Async hooks and tracing for asyncio programs."""
 
+# ruff: noqa: E402 - the engine comes before all that takes names from it
+from .choosing import import_engine
+
+import_engine()
+
 from .attaching import attach, attached, detach
 from .engine import (
     execution_async_id,

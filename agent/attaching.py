@@ -8,6 +8,7 @@ import os
 import sys
 
 from . import ending, engine, recording
+from .engine import twin
 from .report import StartFacts, end_block, only_in, say, start_line, warn
 from .sending import pipeline
 from .serving import server
@@ -157,6 +158,9 @@ def _attach_from_environment() -> None:
 def _start(chosen: Settings) -> None:
     global _settings
     _settings = chosen
+    complaint = twin.complaint()
+    if complaint:
+        warn(complaint)
     recording.start(chosen)
     pipeline.start(chosen)
     server.start(chosen)
@@ -194,6 +198,7 @@ def _start_facts(chosen: Settings) -> StartFacts:
         version=VERSION,
         pid=os.getpid(),
         runtime=f"python/{sys.version_info.major}.{sys.version_info.minor}",
+        engine=engine.NAME,
         service=chosen.service,
         types=sum(row.spans for row in known_types())
         if chosen.types is None

@@ -20,11 +20,12 @@ _INDENT = " " * len("whence: ")
 class StartFacts:
     """What the start line says.
 
-    `runtime` is loop and Python, such as `asyncio/3.12`; `types` counts those that become spans;
-    `exports` says for each exporter where it sends, such as `otlp http://localhost:4318`.
+    `runtime` is loop and Python, such as `asyncio/3.12`, `engine` the one that runs; `types` counts
+    those that become spans; `exports` says for each exporter where it sends, such as
+    `otlp http://localhost:4318`.
     """
 
-    __slots__ = ("exports", "hint", "pid", "runtime", "service", "types", "version")
+    __slots__ = ("engine", "exports", "hint", "pid", "runtime", "service", "types", "version")
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class StartFacts:
         version: str,
         pid: int,
         runtime: str,
+        engine: str,
         service: str,
         types: int,
         exports: "Sequence[str]",
@@ -40,6 +42,7 @@ class StartFacts:
         self.version = version
         self.pid = pid
         self.runtime = runtime
+        self.engine = engine
         self.service = service
         self.types = types
         self.exports = exports
@@ -110,6 +113,7 @@ def start_line(facts: StartFacts) -> str:
         f"whence {facts.version}",
         f"pid {facts.pid}",
         facts.runtime,
+        f"engine={facts.engine}",
         f"service={facts.service}",
         _count(facts.types, "type"),
         *facts.exports,

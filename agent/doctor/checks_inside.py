@@ -15,6 +15,14 @@ def check_inside(inside: "dict[str, Any]", said: list[str]) -> "Iterator[Finding
     """Instrumentations, loops, engine, exporters, and what it printed."""
     yield from _check_instrumentations(inside["instrumentations"])
     yield from _check_loops(inside["loops"])
+    why_not = inside["engine"]["why_not_c"]
+    if why_not:
+        yield Finding(
+            WARNING,
+            "the engine in C does not run",
+            why_not,
+            "the one in Python does, which is right and slower; install whence anew",
+        )
     for what, why in inside["engine"]["slower"].items():
         yield Finding(NOTE, what, why, "this is slower, and right")
     for exporter in inside["exporters"]:
@@ -95,7 +103,10 @@ def _check_loops(rows: "list[dict[str, Any]]") -> "Iterator[Finding]":
 def _check_words(inside: "dict[str, Any]", said: list[str]) -> "Iterator[Finding]":
     """The agent's own lines, but for those that say what other findings do."""
     failed = [row["name"] for row in inside["instrumentations"] if row["state"] == "failed"]
-    known = tuple(f"whence: {name} is not instrumented" for name in failed)
+    known = (
+        "whence: WHENCE_ENGINE: the engine in C does not run",
+        *(f"whence: {name} is not instrumented" for name in failed),
+    )
     for line in dict.fromkeys(said):
         if line.startswith("whence: ") and not line.startswith(known):
             yield Finding(WARNING, line.removeprefix("whence: "))

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import engine, instrumenting
 from ..attaching import settings
+from ..engine import twin
 from ..hooks import create_hook
 from ..sending import pipeline
 from ..sending.exporting import CannotExport, ExportError, load_exporter
@@ -120,12 +121,12 @@ def _instrumentation(state: Any, libraries: dict[str, dict[str, Any]]) -> dict[s
 def _engine() -> dict[str, Any]:
     from ..engine import handles
 
-    slower = {}
+    slower = dict(twin.slower)
     if not handles._FIELDS_KNOWN:
         slower["handles are made by asyncio's constructor"] = (
             "asyncio's Handle has other fields in this Python than those that are known"
         )
-    return {"name": engine.NAME, "slower": slower}
+    return {"name": engine.NAME, "why_not_c": twin.why_not, "slower": slower}
 
 
 def _loops(asyncio: Any) -> list[tuple[str, Callable[[], Any]]]:

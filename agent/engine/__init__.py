@@ -29,6 +29,7 @@ What is not engine: which library is patched (instrumentation/), what an exporte
 Lifetime (exporters/), settings, commands, and the public API around it (agent/).
 """
 
+from . import twin
 from .causes import Cause
 from .dispatch import (
     disable,
@@ -86,7 +87,7 @@ from .sites import Site, site, skip_folder
 from .traces import Tracer
 from .user_spans import UserSpan
 
-NAME = "python"
+NAME = twin.C if twin.IN_C else twin.PYTHON
 
 __all__ = [
     "CANCELLED",

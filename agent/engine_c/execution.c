@@ -22,7 +22,9 @@ static OF_THREAD unsigned own_generation;
 /* Other than `own_generation` in a thread that has to ask again: a forked child begins anew. */
 static unsigned generation = 1;
 
-static int64_t next_async_id = 2;
+enum { FIRST_ASYNC_ID = 2 };
+
+static int64_t next_async_id = FIRST_ASYNC_ID;
 
 int64_t
 new_async_id(void)
@@ -245,6 +247,13 @@ forget_thread_states(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+restart_async_ids(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    next_async_id = FIRST_ASYNC_ID;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"execution_async_id", execution_async_id, METH_NOARGS,
      "The id of the resource that is executing in this thread: 1 at the top level of the main\n"
@@ -255,6 +264,8 @@ static PyMethodDef functions[] = {
      "The object that the executing resource's `init` was given; at the top level always the\n"
      "same object, which takes attributes."},
     {"new_async_id", make_async_id, METH_NOARGS, NULL},
+    {"restart_async_ids", restart_async_ids, METH_NOARGS,
+     "Begin with the first id again: that of the self-test is nobody's."},
     {"forget_thread_states", forget_thread_states, METH_NOARGS,
      "After a fork: let every thread ask anew which is its state."},
     {NULL, NULL, 0, NULL},

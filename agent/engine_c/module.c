@@ -187,5 +187,11 @@ static PyModuleDef definition = {
 PyMODINIT_FUNC
 PyInit__engine(void)
 {
+    /* What is in headers is that of the Python it was built for: no other may go on here. */
+    if ((Py_Version >> 16) != (PY_VERSION_HEX >> 16)) {
+        PyErr_Format(PyExc_ImportError, "whence._engine is built for CPython %d.%d",
+                     PY_MAJOR_VERSION, PY_MINOR_VERSION);
+        return NULL;
+    }
     return PyModuleDef_Init(&definition);
 }

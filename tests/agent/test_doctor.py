@@ -17,6 +17,7 @@ import wrapt
 
 from launching import Launcher
 from receivers import GrpcReceiver, HttpReceiver, black_hole, free_port
+from whence import engine
 from whence.instrumenting import INSTRUMENTATIONS
 from whence.settings.options import TABLE
 from whence.sitecustomize import FOLDER
@@ -133,7 +134,7 @@ class TestHealthy:
         assert report.row("instrumentations", "uvloop")["version"] == uvloop.__version__
 
     def test_the_engine_says_whether_it_is_slower_than_it_might_be(self, report: Report) -> None:
-        assert report["engine"] == {"name": "python", "slower": {}}
+        assert report["engine"] == {"name": engine.NAME, "why_not_c": "", "slower": {}}
 
     def test_every_setting_is_there(self, report: Report) -> None:
         settings = {row["name"]: row for row in report["settings"]}

@@ -19,13 +19,14 @@ def test_the_start_line_says_who_where_and_what() -> None:
         version="0.1.0",
         pid=4242,
         runtime="asyncio/3.12",
+        engine="python",
         service="shop",
         types=17,
         exports=["otlp http://localhost:4318", "console"],
         hint="why? kill -USR1 4242",
     )
     assert start_line(facts) == (
-        "whence 0.1.0  pid 4242  asyncio/3.12  service=shop  17 types  "
+        "whence 0.1.0  pid 4242  asyncio/3.12  engine=python  service=shop  17 types  "
         "otlp http://localhost:4318  console  why? kill -USR1 4242"
     )
 

@@ -51,9 +51,14 @@ class Launcher:
         return name
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """The tests' own environment without what is meant for a Python or its agents."""
+        """The tests' own environment without what is meant for a Python or its agents, but with
+        the engine that is tested."""
         meant = ("WHENCE_", "OTEL_", "PYTHON")
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(meant)}
+        kept = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(meant) or name == "WHENCE_ENGINE"
+        }
         return kept | {"XDG_RUNTIME_DIR": self._runtime} | variables
 
     def start(
