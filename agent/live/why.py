@@ -60,6 +60,8 @@ _LONG = 0.5
 _LOCKS = ("Lock", "Semaphore", "BoundedSemaphore", "Condition")
 _WORKER = "_worker"
 """The function of a pool's thread."""
+_WAITS_FOR_POOL = "(_do_shutdown)"
+"""How the name ends of the thread in which a loop waits for its pool, whose jobs are found."""
 
 
 class Line(NamedTuple):
@@ -365,7 +367,9 @@ _IN_ITS_OWN_RIGHT = ("Server.", "Process.", "SubprocessStreamProtocol.")
 
 
 def _is_idle(thread: ThreadNow) -> bool:
-    """Of a pool, without a job: it ends when the program does."""
+    """Of a pool, without a job: it ends when the program does; or when the jobs of one do."""
+    if thread.name.endswith(_WAITS_FOR_POOL):
+        return True
     return any(site.function == _WORKER for site in thread.stack)
 
 

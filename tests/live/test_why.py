@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import threading
+import time
 from typing import Any
 
 import pytest
 
 import whence
+from whence.background import Background
 from whence.live import take
-from whence.live.why import STRANDED, Answer, why
+from whence.live.why import JOB, STRANDED, THREAD, Answer, Finding, why
 from whence.live.why_text import MAX_FINDINGS, text_of
 
 
@@ -54,6 +57,36 @@ def test_of_one_resource_only_what_it_has_to_do_with_is_told() -> None:
     (only,) = asked_among(3, choose).findings
     assert only.async_ids == tuple(chosen)
     assert only.path[-1].source.endswith("# nothing comes")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_loop_that_waits_for_its_pool_waits_for_the_job(loop: str) -> None:
+    """Not for the thread in which it waits."""
+    run = asyncio.run if loop == "asyncio" else pytest.importorskip("uvloop").run
+    found: list[Finding] = []
+    stop = threading.Event()
+
+    async def main() -> None:
+        asyncio.get_running_loop().run_in_executor(None, stop.wait)
+
+    def ask() -> None:
+        while not any("_do_shutdown" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.001)
+        found.extend(why(take(deep=True)).findings)
+        stop.set()
+
+    whence.attach(export="none", no_live="1")
+    try:
+        asker = Background(ask)
+        asker.start()
+        run(main())
+        assert asker.wait(30)
+    finally:
+        whence.detach()
+    (job,) = (one for one in found if one.kind == JOB)
+    assert job.text.startswith("executor Event.wait")
+    # The timer of pytest-timeout may be one.
+    assert [one.text for one in found if one.kind == THREAD and "shutdown" in one.text] == []
 
 
 def test_an_id_that_is_not_open_is_an_error_that_names_it() -> None:
