@@ -7,6 +7,7 @@
 #include "encoder.h"
 #include "structmember.h"
 
+#define SOON 8              /* spans ahead */
 #define MOST_KEPT (4 << 20) /* bytes that are kept for what is appended in the next run */
 
 static PyTypeObject *Packer_Type;
@@ -22,6 +23,11 @@ prefetch(PyObject *batch, Py_ssize_t nth)
             __builtin_prefetch(lifetime + line);
         }
     }
+    if (nth - SOON / 2 < PyList_GET_SIZE(batch)) {
+        SpanLifetime *sooner = (SpanLifetime *)PyList_GET_ITEM(batch, nth - SOON / 2);
+        __builtin_prefetch(sooner->span);
+        __builtin_prefetch((char *)sooner->span + 64);
+    }
 #else
     (void)batch, (void)nth;
 #endif
@@ -32,7 +38,7 @@ static Py_ssize_t
 gather(Packer *packer, PyObject *batch, Py_ssize_t at)
 {
     for (; at < PyList_GET_SIZE(batch) && packer->size < packer->most; at++) {
-        prefetch(batch, at + 8);
+        prefetch(batch, at + SOON);
         PyObject *lifetime = PyList_GET_ITEM(batch, at);
         if (!PyObject_TypeCheck(lifetime, SpanLifetime_Type)) {
             PyErr_Format(PyExc_TypeError, "expected a SpanLifetime, not %R", lifetime);

@@ -10,7 +10,16 @@
 #include "structmember.h"
 #include <time.h>
 
+/* What is kept for the next ones: a batch lets go of thousands at once, and the collector looks at
+   the program each time that so many are made. */
+#define MAX_FREE_SPANS 8192
+#define MAX_FREE_TRACES 1024
+
 PyTypeObject *TraceIdentity_Type, *Trace_Type, *Span_Type;
+
+static Span *free_spans[MAX_FREE_SPANS];
+static Trace *free_traces[MAX_FREE_TRACES];
+static int number_of_free_spans, number_of_free_traces;
 
 static PyObject *time_ns, *monotonic_ns;
 
@@ -185,10 +194,17 @@ static PyType_Spec identity_spec = {
 Trace *
 trace_new(PyObject *root)
 {
-    Trace *trace = PyObject_GC_New(Trace, Trace_Type);
-    if (trace == NULL) {
-        PyErr_Clear();
-        return NULL;
+    Trace *trace;
+    if (LIKELY(number_of_free_traces > 0)) {
+        trace = free_traces[--number_of_free_traces];
+        PyObject_Init((PyObject *)trace, Trace_Type);
+    }
+    else {
+        trace = PyObject_GC_New(Trace, Trace_Type);
+        if (trace == NULL) {
+            PyErr_Clear();
+            return NULL;
+        }
     }
     trace->weak_references = NULL;
     trace->admitted = trace->wanted = trace->carrier = trace->remote = NULL;
@@ -271,7 +287,12 @@ trace_dealloc(PyObject *self)
     trace_clear(self);
     Py_CLEAR(trace->admitted);
     Py_CLEAR(trace->wanted);
-    type->tp_free(self);
+    if (number_of_free_traces < MAX_FREE_TRACES) {
+        free_traces[number_of_free_traces++] = trace;
+    }
+    else {
+        type->tp_free(self);
+    }
     Py_DECREF(type);
 }
 
@@ -317,10 +338,17 @@ static PyType_Spec trace_spec = {
 Span *
 span_new(Trace *trace, int64_t async_id, int64_t segment, Span *parent)
 {
-    Span *span = PyObject_GC_New(Span, Span_Type);
-    if (span == NULL) {
-        PyErr_Clear();
-        return NULL;
+    Span *span;
+    if (LIKELY(number_of_free_spans > 0)) {
+        span = free_spans[--number_of_free_spans];
+        PyObject_Init((PyObject *)span, Span_Type);
+    }
+    else {
+        span = PyObject_GC_New(Span, Span_Type);
+        if (span == NULL) {
+            PyErr_Clear();
+            return NULL;
+        }
     }
     span->trace = (Trace *)Py_NewRef((PyObject *)trace);
     span->async_id = async_id;
@@ -406,7 +434,12 @@ span_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     span_clear(self);
     Py_DECREF((PyObject *)span->trace);
-    type->tp_free(self);
+    if (number_of_free_spans < MAX_FREE_SPANS) {
+        free_spans[number_of_free_spans++] = span;
+    }
+    else {
+        type->tp_free(self);
+    }
     Py_DECREF(type);
 }
 
