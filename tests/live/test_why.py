@@ -70,7 +70,7 @@ def test_a_loop_that_waits_for_its_pool_waits_for_the_job(loop: str) -> None:
         asyncio.get_running_loop().run_in_executor(None, stop.wait)
 
     def ask() -> None:
-        while not any("_do_shutdown" in thread.name for thread in threading.enumerate()):
+        while not any("_do_shutdown" in thread.name for thread in take().threads):
             time.sleep(0.001)
         found.extend(why(take(deep=True)).findings)
         stop.set()
