@@ -1,5 +1,6 @@
 """What tests of every folder use."""
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Called by pytest."""
     for left in _left_open:
         terminalreporter.write_line(f"FAILED {left}", red=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_of_this_file() -> None:
+    """What the collector finds in a file is of that file.
+
+    Tests collect a thousand times, and look at what refers to what: each time through all that
+    pytest and the libraries have made, else."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
