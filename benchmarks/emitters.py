@@ -25,6 +25,9 @@ class Emitter(Protocol):
     def start(self, endpoint: str, number: int) -> Emit:
         """Prepare to make so many at the most."""
 
+    def has_sent(self, number: int) -> bool:
+        """Whether so many were sent; True if that is not known."""
+
     def finish(self) -> None:
         """Send all that there is."""
 
@@ -40,6 +43,10 @@ class Nothing:
             next(nothings)
 
         return emit
+
+    def has_sent(self, number: int) -> bool:
+        """There are none."""
+        return True
 
     def finish(self) -> None:
         """Nothing to send."""
@@ -62,6 +69,12 @@ class Live:
         import whence
 
         whence.attach(endpoint=endpoint, protocol=self._protocol, min_duration=0, quiet=True)
+
+    def has_sent(self, number: int) -> bool:
+        """As the agent counts them."""
+        from whence.sending import pipeline
+
+        return pipeline.counts().sent >= number
 
     def finish(self) -> None:
         """Stop sending, as at the end of a process, with more time."""
@@ -158,6 +171,10 @@ class Sdk:
 
         return emit
 
+    def has_sent(self, number: int) -> bool:
+        """It imports all that it needs at once."""
+        return True
+
     def finish(self) -> None:
         """Shut it down, which sends the rest."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
@@ -188,12 +205,12 @@ class Kind:
         self.protocol = protocol
 
 
-NOTHING, SDK = "nothing", "SDK, http"
+NOTHING, SDK, WHENCE, HANDED_OVER = "nothing", "SDK, http", "whence", "handed over"
 KINDS = {
     NOTHING: Kind(Nothing),
-    "handed over, http": Kind(lambda: HandedOver("http/protobuf")),
-    "handed over, grpc": Kind(lambda: HandedOver("grpc"), "grpc"),
-    "whence, http": Kind(lambda: Live("http/protobuf")),
-    "whence, grpc": Kind(lambda: Live("grpc"), "grpc"),
+    f"{HANDED_OVER}, http": Kind(lambda: HandedOver("http/protobuf")),
+    f"{HANDED_OVER}, grpc": Kind(lambda: HandedOver("grpc"), "grpc"),
+    f"{WHENCE}, http": Kind(lambda: Live("http/protobuf")),
+    f"{WHENCE}, grpc": Kind(lambda: Live("grpc"), "grpc"),
     SDK: Kind(Sdk),
 }
