@@ -57,7 +57,9 @@ new_transparent(Lifetime *trigger)
 RecordedLifetime *
 recorder_begin(ResourceType *row, Lifetime *trigger, ThreadState *state, int skip)
 {
-    RecordedLifetime *lifetime = row->spans ? new_span(state) : new_transparent(trigger);
+    /* Asked once: what is called below may let another thread choose other types. */
+    bool spans = row->spans;
+    RecordedLifetime *lifetime = spans ? new_span(state) : new_transparent(trigger);
     if (UNLIKELY(lifetime == NULL)) {
         return NULL;
     }
@@ -70,7 +72,7 @@ recorder_begin(ResourceType *row, Lifetime *trigger, ThreadState *state, int ski
     if (engine.recorder->sites) {
         site_note(lifetime, trigger, state, skip);
     }
-    if (row->spans) {
+    if (spans) {
         parents_adopt((SpanLifetime *)lifetime, trigger, state->current);
     }
     row->created++;
