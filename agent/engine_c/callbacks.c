@@ -146,8 +146,7 @@ run(Bracket *bracket)
     }
     /* A hook may have other ideas of its fields, which are attributes. */
     PyObject *callback = Py_NewRef(bracket->callback), *args = Py_NewRef(bracket->args);
-    PyObject *result = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item,
-                                           (size_t)PyTuple_GET_SIZE(args), NULL);
+    PyObject *result = PyObject_Call(callback, args, NULL);
     Py_DECREF(callback);
     Py_DECREF(args);
     if (result == NULL) {

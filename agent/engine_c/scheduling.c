@@ -8,7 +8,7 @@
 #define MOST_NAMED 3 /* self, delay, callback */
 #define NANOSECONDS 1e9
 
-static PyObject *string_context, *string_is_closed, *string_source_traceback;
+static PyObject *string_context, *asyncios_context, *string_is_closed, *string_source_traceback;
 static PyObject *only_context; /* the tuple of keywords that the originals are called with */
 
 /* ---- what a method is called with ---- */
@@ -27,11 +27,26 @@ callback_of(const Call *call)
     return call->named[call->number_named - 1];
 }
 
+/* Whether this keyword is "context".  asyncio's own string of that is another one, and always the
+   same. */
+static inline bool
+is_context(PyObject *name)
+{
+    if (LIKELY(name == asyncios_context || name == string_context)) {
+        return true;
+    }
+    if (PyUnicode_Compare(name, string_context) != 0) {
+        return false;
+    }
+    Py_XSETREF(asyncios_context, Py_NewRef(name));
+    return true;
+}
+
 /* One keyword argument; whether there is one of this name, and it is not given yet. */
 static bool
 take_keyword(Call *call, const char *const *names, PyObject *name, PyObject *value)
 {
-    if (LIKELY(name == string_context) || PyUnicode_Compare(name, string_context) == 0) {
+    if (LIKELY(is_context(name))) {
         call->context = value == Py_None ? NULL : value;
         return true;
     }
