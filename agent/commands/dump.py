@@ -62,6 +62,8 @@ def read_dump(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
+    except FileNotFoundError:
+        raise NoAnswer(f"expected a file of `whence dump`, or a pid, not {path!r}") from None
     except OSError as error:
         raise NoAnswer(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ import { clock, duration } from "./format.js";
 import { colour } from "./theme.js";
 
 const HEIGHT = 120;
-const LEFT = 52;
+const LEFT = 64;
 const BOTTOM = 18;
 const NEAR = 14; // px
 const FONT = "11px system-ui, sans-serif";

@@ -22,7 +22,7 @@ export function open(page) {
       { title: "What ran there", wide: true, cell: (row) => row.names.slice(0, 3).join(", ") },
       { title: "Held the loop", number: true, sort: (row) => row.total, cell: total },
       { title: "Times", number: true, sort: (row) => row.number, cell: (row) => count(row.number) },
-      { title: "Longest", number: true, sort: (row) => row.max, cell: (row) => duration(row.max) },
+      { title: "Longest", number: true, wide: true, sort: (row) => row.max, cell: (row) => duration(row.max) },
       { title: "Delayed", number: true, sort: (row) => row.delayed, cell: (row) => count(row.delayed) },
       { title: "Last", number: true, wide: true, sort: (row) => row.last, cell: (row) => ago(row.last) },
     ],

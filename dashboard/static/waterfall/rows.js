@@ -90,7 +90,7 @@ export class Rows {
         this.services.size > 1 && h("i", { class: "service", style: { background: `var(--series-${(this.services.get(span.process).index % 8) + 1})` } }),
         h("span", { class: "name", title: span.name }, span.name || "unnamed"),
         open === false && h("span", { class: "tag" }, `+${node.size - 1}`),
-        node.stray && h("span", { class: "tag", title: "Its parent is not in this trace, or not yet" }, "parent missing"),
+        node.stray && h("span", { class: "tag stray", title: "Its parent is not in this trace, or not yet" }, "parent missing"),
         span.links.length > 0 && h("span", { class: "tag", title: "It has links" }, "⤳")),
       h("div", { class: "when" }, this.#bar(span)),
     );
