@@ -12,17 +12,24 @@
 #include "structmember.h"
 
 #define MAX_FREE 512
+/* The sender lets go of as many spans at once. */
+#define MAX_FREE_SPANS 8192
 
 PyTypeObject *Lifetime_Type, *RecordedLifetime_Type, *SpanLifetime_Type;
 PyObject *DONE, *FAILED, *CANCELLED, *CLOSED, *COLLECTED, *OPEN, *KEPT, *DROPPED;
 
 /* Free ones of exactly one type, their fields 0. */
 typedef struct {
-    PyObject *free[MAX_FREE];
+    PyObject **free;
     int number;
+    int most;
 } FreeList;
 
-static FreeList free_lifetimes, free_recorded, free_spans;
+static PyObject *lifetimes_kept[MAX_FREE], *recorded_kept[MAX_FREE], *spans_kept[MAX_FREE_SPANS];
+
+static FreeList free_lifetimes = {lifetimes_kept, 0, MAX_FREE};
+static FreeList free_recorded = {recorded_kept, 0, MAX_FREE};
+static FreeList free_spans = {spans_kept, 0, MAX_FREE_SPANS};
 
 static FreeList *
 free_list_of(PyTypeObject *type)
@@ -174,7 +181,7 @@ release(PyObject *self, size_t size)
 {
     PyTypeObject *type = Py_TYPE(self);
     FreeList *list = free_list_of(type);
-    if (list != NULL && list->number < MAX_FREE) {
+    if (list != NULL && list->number < list->most) {
         memset((char *)self + sizeof(PyObject), 0, size - sizeof(PyObject));
         list->free[list->number++] = self;
     }
@@ -279,6 +286,17 @@ get_object(PyObject *self, void *closure)
 {
     PyObject *value = *field_at(self, (size_t)closure);
     return Py_NewRef(value == NULL ? Py_None : value);
+}
+
+/* The same of one that is no attribute until it is set. */
+static PyObject *
+get_if_there(PyObject *self, void *closure)
+{
+    PyObject *value = *field_at(self, (size_t)closure);
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "not set yet");
+    }
+    return Py_XNewRef(value);
 }
 
 static int
@@ -532,7 +550,7 @@ static PyGetSetDef span_getset[] = {
     {"span", OBJECT(SpanLifetime, span)},
     {"link", OBJECT(SpanLifetime, link)},
     {"links", OBJECT(SpanLifetime, links)},
-    {"spliced", OBJECT(SpanLifetime, spliced)},
+    {"spliced", get_if_there, set_object, NULL, (void *)offsetof(SpanLifetime, spliced)},
     {"fate", OBJECT(SpanLifetime, fate)},
     {"outcome", OBJECT(SpanLifetime, outcome)},
     {"wait", get_wait, NULL, NULL, NULL},
