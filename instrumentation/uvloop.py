@@ -14,9 +14,9 @@ from typing import Any
 import uvloop
 
 from whence.engine.failures import telling
-from whence.engine.futures import Future
 from whence.engine.scheduling import (
     cancelling,
+    making_futures,
     scheduling_from_thread,
     scheduling_later,
     scheduling_soon,
@@ -54,7 +54,7 @@ def install(patches: Patches) -> None:
     _replace(patches, "call_soon_threadsafe", scheduling_from_thread)
     _replace(patches, "call_later", scheduling_later)
     _replace(patches, "call_exception_handler", telling)
-    _replace(patches, "create_future", _making_futures)
+    _replace(patches, "create_future", making_futures)
     if sys.version_info >= (3, 13):
         _replace(patches, "create_task", _making_tasks)
     for name in ("Handle", "TimerHandle"):
@@ -64,13 +64,6 @@ def install(patches: Patches) -> None:
 def _replace(patches: Patches, name: str, make: Callable[[Any], Any]) -> None:
     original = found(uvloop.Loop, name)
     patches.replace(uvloop.Loop, name, looks_like(original)(make(original)))
-
-
-def _making_futures(original: Any) -> Any:
-    def create_future(self: Any) -> Future:
-        return Future(loop=self)
-
-    return create_future
 
 
 def _making_tasks(original: Any) -> Any:

@@ -15,6 +15,7 @@ from .callbacks import Callback, Refused, Step
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import create, end
 from .execution import local, new_async_id
+from .futures import Future
 from .lifetimes import CANCELLED, Lifetime
 from .recorder import begin, clock, recorder
 from .resource_types import HANDLE, TIMER_HANDLE, ResourceType
@@ -192,6 +193,15 @@ def follow(scheduled: Callback, row: ResourceType) -> Lifetime:
     return lifetime
 
 
+def making_futures(original: Method) -> Method:
+    """`create_future()` of such a loop, which makes its own of the class that it has kept."""
+
+    def create_future(self: Any) -> Future:
+        return Future(loop=self)
+
+    return create_future
+
+
 def cancelling(original: Method) -> Method:
     """`cancel()` of such a loop's handles."""
 
@@ -224,6 +234,12 @@ def leave_out_ours(frames: list[Any], innermost: FrameType) -> None:
 
 
 if twin.IN_C and not TYPE_CHECKING:
-    from .._engine import cancelling, scheduling_from_thread, scheduling_later, scheduling_soon
+    from .._engine import (
+        cancelling,
+        making_futures,
+        scheduling_from_thread,
+        scheduling_later,
+        scheduling_soon,
+    )
 
-    twin.tell(trace_without_ours=leave_out_ours)
+    twin.tell(trace_without_ours=leave_out_ours, future_class=Future)

@@ -10,6 +10,8 @@
 
 static PyObject *string_context, *asyncios_context, *string_is_closed, *string_source_traceback;
 static PyObject *only_context; /* the tuple of keywords that the originals are called with */
+static PyObject *only_loop;    /* that of what makes a future */
+static PyObject *future_class; /* or NULL before the first */
 
 /* ---- what a method is called with ---- */
 
@@ -345,6 +347,22 @@ call_soon_threadsafe(PyObject *method, PyObject *const *args, size_t nargsf, PyO
     return handle;
 }
 
+/* ---- create_future ---- */
+
+/* create_future(), which makes the loop's own of the class that it has kept. */
+static PyObject *
+create_future(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (UNLIKELY(future_class == NULL)) {
+        future_class = Py_XNewRef(python_function("future_class"));
+    }
+    if (UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL || future_class == NULL)) {
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    /* The one argument is not `self` but `loop`. */
+    return PyObject_Vectorcall(future_class, args, 0, only_loop);
+}
+
 /* ---- cancel ---- */
 
 static int
@@ -406,6 +424,12 @@ scheduling_from_thread(PyObject *Py_UNUSED(module), PyObject *original)
 }
 
 static PyObject *
+making_futures(PyObject *Py_UNUSED(module), PyObject *original)
+{
+    return method_new(create_future, original);
+}
+
+static PyObject *
 cancelling(PyObject *Py_UNUSED(module), PyObject *original)
 {
     return method_new(cancel, original);
@@ -418,6 +442,7 @@ static PyMethodDef functions[] = {
      "`call_later(delay, callback, *args, context=None)` of such a loop."},
     {"scheduling_from_thread", scheduling_from_thread, METH_O,
      "`call_soon_threadsafe(callback, *args, context=None)` of such a loop."},
+    {"making_futures", making_futures, METH_O, "`create_future()` of such a loop."},
     {"cancelling", cancelling, METH_O, "`cancel()` of such a loop's handles."},
     {NULL, NULL, 0, NULL},
 };
@@ -432,5 +457,11 @@ scheduling_add(PyObject *module)
         return -1;
     }
     only_context = PyTuple_Pack(1, string_context);
-    return only_context == NULL ? -1 : PyModule_AddFunctions(module, functions);
+    PyObject *string_loop = PyUnicode_InternFromString("loop");
+    only_loop = string_loop == NULL ? NULL : PyTuple_Pack(1, string_loop);
+    Py_XDECREF(string_loop);
+    if (only_context == NULL || only_loop == NULL) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, functions);
 }
