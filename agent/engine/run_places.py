@@ -1,8 +1,7 @@
 """Where in asyncio's `Handle._run` a callback is called, and where its failure is reported.
 
 The engine in C runs callbacks itself, without a frame.  In the tracebacks that the program sees it
-has asyncio's lines stand, which are asked for here: of the very function, by making both calls in it
-fail.
+has asyncio's lines stand.  Which these are the very function says here, as both calls in it fail.
 """
 
 from asyncio import events

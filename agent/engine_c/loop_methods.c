@@ -176,6 +176,29 @@ regular_loop(PyObject *loop)
     return dict;
 }
 
+/* Whether these names are `context` alone.  asyncio's C code always passes the same tuple, of a string
+   that is not interned: it is remembered. */
+static inline bool
+is_context_alone(PyObject *kwnames)
+{
+    static PyObject *remembered;
+    if (LIKELY(kwnames == remembered)) {
+        return true;
+    }
+    if (PyTuple_GET_SIZE(kwnames) != 1) {
+        return false;
+    }
+    PyObject *name = PyTuple_GET_ITEM(kwnames, 0);
+    if (name == names.context) {
+        return true;
+    }
+    if (PyUnicode_Compare(name, names.context) != 0) {
+        return false;
+    }
+    Py_XSETREF(remembered, Py_NewRef(kwnames));
+    return true;
+}
+
 /* Sets `*context` to what was given, or None; false if anything else was given by name. */
 static inline bool
 only_context(PyObject *const *args, Py_ssize_t number, PyObject *kwnames, PyObject **context)
@@ -184,8 +207,7 @@ only_context(PyObject *const *args, Py_ssize_t number, PyObject *kwnames, PyObje
     if (kwnames == NULL || PyTuple_GET_SIZE(kwnames) == 0) {
         return true;
     }
-    if (UNLIKELY(PyTuple_GET_SIZE(kwnames) != 1
-                 || PyTuple_GET_ITEM(kwnames, 0) != names.context)) {
+    if (UNLIKELY(!is_context_alone(kwnames))) {
         return false;
     }
     *context = args[number];
