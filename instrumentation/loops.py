@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from selectors import BaseSelector
 from typing import Any
 
-from whence.engine import CANCELLED, end, failed, local
+from whence.engine import CANCELLED, Lifetime, end, failed, local
 
 from .patching import Patches
 
@@ -66,7 +66,7 @@ def _end(handles: Iterable[Any]) -> None:
     state = local.state
     for handle in handles:
         lifetime = getattr(handle, "_lifetime", None)
-        if lifetime is not None and handle._task is None:
+        if issubclass(type(lifetime), Lifetime) and handle._task is None:
             end(state, lifetime, CANCELLED)
 
 
@@ -75,6 +75,6 @@ def _call_exception_handler(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> 
     if isinstance(context, dict):
         lifetime = getattr(context.get("handle"), "_lifetime", None)
         error = context.get("exception")
-        if lifetime is not None and isinstance(error, BaseException):
+        if issubclass(type(lifetime), Lifetime) and isinstance(error, BaseException):
             failed(lifetime, error)
     wrapped(*args, **kwargs)

@@ -4,7 +4,18 @@ import os
 from asyncio import base_subprocess
 from typing import Any
 
-from whence.engine import CLOSED, DONE, FAILED, SpanLifetime, Token, clock, create, end, local
+from whence.engine import (
+    CLOSED,
+    DONE,
+    FAILED,
+    Lifetime,
+    SpanLifetime,
+    Token,
+    clock,
+    create,
+    end,
+    local,
+)
 from whence.engine.resource_types import PROCESS
 
 from .patching import Patches
@@ -57,6 +68,7 @@ def _process_exited(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> Non
 
 def end_what_nobody_settles(protocol: Any) -> None:
     """Asyncio makes a future for the end of a standard input, also where there is no pipe to it."""
+    # A test's stand-in has any attribute, of its own kind.
     lifetime = getattr(getattr(protocol, "_stdin_closed", None), "_lifetime", None)
-    if lifetime is not None:
+    if issubclass(type(lifetime), Lifetime):
         end(local.state, lifetime, CLOSED)

@@ -2,7 +2,7 @@
 
    They build the very handles that asyncio's methods would, and put them where those would: into the
    loop's `_ready`, or its heap.  They do so only where all that asyncio's methods look at is as
-   asyncio has it (`regular_loop`); else those are called, with the same arguments.  So a loop that
+   asyncio has it (`loop_is_regular`); else those are called, with the same arguments.  So a loop that
    overrides one of them, a test that replaces another, a loop that is closed or in debug mode: all
    see what they would without us. */
 
@@ -158,22 +158,51 @@ handles_unpatched(void)
 
 /* ---- whether this call is asyncio's as well ---- */
 
-/* The loop's own namespace if it schedules as asyncio's do, here and now; borrowed, else NULL. */
-static PyObject *
-regular_loop(PyObject *loop)
+/* An attribute that asyncio keeps in the loop itself: borrowed from it; NULL if it is not there.
+
+   Not by the loop's dictionary but in 3.13: before, a loop that has been asked for it is slow to look
+   up anything from then on. */
+static inline PyObject *
+kept_in(PyObject *loop, PyObject *name)
 {
-    if (UNLIKELY(!known_class(Py_TYPE(loop))->regular || !handles_unpatched())) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject **dict = _PyObject_GetDictPtr(loop);
+    return dict == NULL || *dict == NULL ? NULL : lookup(*dict, name);
+#else
+    PyObject *value = PyObject_GenericGetAttr(loop, name);
+    if (UNLIKELY(value == NULL)) {
+        PyErr_Clear();
         return NULL;
     }
-    PyObject **place = _PyObject_GetDictPtr(loop);
-    PyObject *dict = place == NULL ? NULL : *place;
-    if (UNLIKELY(dict == NULL || lookup(dict, names.closed) != Py_False
-                 || lookup(dict, names.debug) != Py_False
-                 || lookup(dict, names.own_call_soon) != NULL
-                 || lookup(stock.base_events, names.events) != stock.events_module)) {
-        return NULL;
+    Py_DECREF(value);
+    return value;
+#endif
+}
+
+/* Whether the loop has no `_call_soon` of its own besides that of its class. */
+static inline bool
+has_stock_call_soon(PyObject *loop)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return kept_in(loop, names.own_call_soon) == NULL;
+#else
+    PyObject *method;
+    bool unbound = _PyObject_GetMethod(loop, names.own_call_soon, &method) == 1;
+    if (UNLIKELY(method == NULL)) {
+        PyErr_Clear();
     }
-    return dict;
+    Py_XDECREF(method);
+    return unbound;
+#endif
+}
+
+/* Whether the loop schedules as asyncio's do, here and now. */
+static inline bool
+loop_is_regular(PyObject *loop)
+{
+    return LIKELY(known_class(Py_TYPE(loop))->regular) && handles_unpatched()
+           && LIKELY(kept_in(loop, names.closed) == Py_False)
+           && LIKELY(kept_in(loop, names.debug) == Py_False);
 }
 
 /* Whether these names are `context` alone.  asyncio's C code always passes the same tuple, of a string
@@ -254,15 +283,24 @@ append(PyObject *queue, PyObject *handle)
     return done == NULL ? -1 : 0;
 }
 
+/* The loop's queue, if callbacks go there as asyncio appends them: borrowed; else NULL. */
+static inline PyObject *
+regular_queue(PyObject *loop)
+{
+    if (UNLIKELY(!loop_is_regular(loop) || !has_stock_call_soon(loop)
+                 || lookup(stock.events, names.handle) != (PyObject *)Handle_Type)) {
+        return NULL;
+    }
+    return kept_in(loop, names.ready);
+}
+
 /* What asyncio's `_call_soon` does; `*taken` is false if it is to do it. */
 static PyObject *
 schedule_soon(PyObject *const *args, Py_ssize_t number, PyObject *kwnames, bool *taken)
 {
-    PyObject *context, *dict, *queue;
+    PyObject *context, *queue;
     *taken = number >= 2 && only_context(args, number, kwnames, &context)
-             && (dict = regular_loop(args[0])) != NULL
-             && lookup(stock.events, names.handle) == (PyObject *)Handle_Type
-             && (queue = lookup(dict, names.ready)) != NULL;
+             && (queue = regular_queue(args[0])) != NULL;
     if (UNLIKELY(!*taken)) {
         return NULL;
     }
@@ -308,14 +346,13 @@ call_soon_threadsafe(PyObject *method, PyObject *const *args, size_t nargsf, PyO
 static PyObject *
 regular_heap(PyObject *loop)
 {
-    PyObject *dict = regular_loop(loop);
-    if (UNLIKELY(dict == NULL
+    if (UNLIKELY(!loop_is_regular(loop)
                  || lookup(stock.events, names.timer_handle) != (PyObject *)TimerHandle_Type
                  || lookup(stock.base_events, names.heapq) != stock.heapq_module
                  || lookup(stock.heapq, names.heappush) != stock.heappush)) {
         return NULL;
     }
-    return lookup(dict, names.scheduled);
+    return kept_in(loop, names.scheduled);
 }
 
 /* Put a timer into the heap; takes the reference to it, gives it back or NULL. */

@@ -158,7 +158,9 @@ static PyType_Spec spec = {
     .name = "whence._engine.Method",
     .basicsize = sizeof(Method),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL
-             | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+             | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION
+             /* Else the interpreter does not specialize what looks one up. */
+             | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = slots,
 };
 
