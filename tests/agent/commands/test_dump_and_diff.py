@@ -98,7 +98,7 @@ def test_dumps_of_different_services_are_compared_with_a_word(asked: Asked) -> N
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (None, "x.json: No such file or directory"),
+        (None, "expected a file of `whence dump`, or a pid, not 'x.json'"),
         ("", "x.json: expected a dump of `whence dump`, this is no JSON"),
         ("\0\0", "x.json: expected a dump of `whence dump`, this is no JSON"),
         ("[" * 100_000, "x.json: expected a dump of `whence dump`, this is no JSON"),
