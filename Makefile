@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint demo bench clean
+# What `make sanitize` runs.
+TESTS := tests/engine tests/conformance tests/engine_c tests/property tests/instrumentation
+SANITIZERS := -fsanitize=address,undefined
+
+.PHONY: test lint sanitize demo bench clean
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest
@@ -15,6 +19,15 @@ lint: $(VENV)/ready
 	rm -rf build
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
 	$(BIN)/mypy
+
+# The engine in C with every access to memory checked, and every operation that C does not define.
+sanitize: $(VENV)/ready
+	CFLAGS="$(SANITIZERS) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g" \
+	    LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py --quiet build_ext --inplace --force
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	    WHENCE_ENGINE=c $(BIN)/python -m pytest --numprocesses=0 $(TESTS)
+	$(BIN)/python setup.py --quiet build_ext --inplace --force
 
 demo: $(VENV)/ready
 	$(BIN)/whence demo --dashboard
