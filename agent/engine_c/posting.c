@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define MOST_PARTS 8
+#define MOST_SECONDS 1e6
 
 #ifdef MSG_NOSIGNAL
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -120,6 +121,9 @@ go_on(struct iovec **rest, int number, size_t sent)
 static int
 exchange(int fd, Request *request, int64_t deadline)
 {
+    if (fd < 0) {
+        return EBADF; /* poll would wait for it */
+    }
     for (int nth = 0; nth < request->number; nth++) {
         if (request->runs[nth] != NULL) {
             run_write(request->runs[nth]);
@@ -168,7 +172,7 @@ post(PyObject *Py_UNUSED(module), PyObject *args)
         }
     }
     int failed;
-    int64_t deadline = now() + (int64_t)(Py_MIN(seconds, 1e6) * 1e9);
+    int64_t deadline = now() + (seconds > 0 ? (int64_t)(Py_MIN(seconds, MOST_SECONDS) * 1e9) : 0);
     Py_BEGIN_ALLOW_THREADS
     failed = exchange(fd, &request, deadline);
     Py_END_ALLOW_THREADS

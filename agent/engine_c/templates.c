@@ -185,6 +185,10 @@ int
 template_make(Template *made, PyObject *description)
 {
     PyObject *head, *pieces, *keys;
+    if (!PyTuple_Check(description)) {
+        PyErr_Format(PyExc_TypeError, "expected what a template consists of, not %R", description);
+        return -1;
+    }
     if (!PyArg_ParseTuple(description, "SO!O!", &head, &PyTuple_Type, &pieces, &PyFrozenSet_Type,
                           &keys)) {
         return -1;
