@@ -1,6 +1,7 @@
 """What tests of every folder use."""
 
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,33 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Called by pytest."""
     for left in _left_open:
         terminalreporter.write_line(f"FAILED {left}", red=True)
+
+
+SLOW_FILES = (
+    "sitecustomize/test_sitecustomize.py",
+    "property/test_programs.py",
+    "dashboard/static/test_page_views.py",
+    "agent/test_doctor.py",
+    "e2e/test_bad_collectors.py",
+    "e2e/test_own_spans.py",
+    "examples/test_demo.py",
+    "terminal/test_in_tmux.py",
+    "e2e/test_memory.py",
+    "property/test_live_objects.py",
+    "e2e/test_trees.py",
+    "dashboard/test_guarding.py",
+    "dashboard/static/test_page_traces.py",
+    "agent/sending/test_pipeline.py",
+    "e2e/test_metrics_sent.py",
+)
+"""Files that take longest.  They come first: else one process is at the end alone with one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Called by pytest."""
+    tests = Path(__file__).parent
+    order = {tests / name: number for number, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,13 +144,29 @@ def grpc_receiver() -> "Iterator[GrpcReceiver]":
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of the project as it stands, built from a copy."""
-    return build(tmp_path_factory, "wheel", "*.whl")
+    return built(tmp_path_factory, "wheel", "*.whl")
 
 
 @pytest.fixture(scope="session")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source distribution of the project as it stands, built from a copy."""
-    return build(tmp_path_factory, "sdist", "*.tar.gz")
+    return built(tmp_path_factory, "sdist", "*.tar.gz")
+
+
+def built(factory: pytest.TempPathFactory, kind: str, pattern: str) -> Path:
+    """By whichever process of pytest-xdist comes first, for the others as well."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or sys.platform == "win32":
+        return build(factory, kind, pattern)
+    import fcntl
+
+    known = factory.getbasetemp().parent / f"{kind}.txt"
+    with known.open("a+") as file:
+        # The system takes the lock from a process that ends.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not known.stat().st_size:
+            file.write(str(build(factory, kind, pattern)))
+            file.flush()
+        return Path(known.read_text())
 
 
 def build(factory: pytest.TempPathFactory, kind: str, pattern: str) -> Path:

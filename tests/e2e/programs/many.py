@@ -1,4 +1,6 @@
-"""Creates and finishes 100,000 tasks, and prints in JSON what is left of them.
+"""Creates and finishes many tasks, and prints in JSON what is left of them.
+
+    python many.py NUMBER [sent]
 
 The first thousands fill what is allowed to fill: caches of the loop and of the interpreter.
 """
@@ -12,7 +14,7 @@ from time import monotonic, sleep
 from whence.engine import open_lifetimes, ring
 from whence.sending import pipeline
 
-TASKS = 100_000
+TASKS = int(sys.argv[1])
 FIRST = 10_000
 AT_ONCE = 1_000
 _PATIENCE = 20.0
@@ -34,7 +36,7 @@ async def run(number: int) -> int:
 def objects() -> int:
     """The objects that there are once all that waited is sent."""
     until = monotonic() + _PATIENCE
-    while sys.argv[1:] == ["sent"] and monotonic() < until:
+    while sys.argv[2:] == ["sent"] and monotonic() < until:
         counts = pipeline.counts()
         if counts.sent + counts.counted == ring.pushed:
             break
