@@ -83,11 +83,10 @@ def asked(
         return
     known = method in _METHODS
     lifetime.name = method if known else "HTTP"
-    carried = ((name, header(name)) for name in _CARRIED)
     lifetime.attributes = {
         "http.request.method": method if known else _OTHER_METHOD,
         "url.scheme": scheme,
-        "carrier": {name: value for name, value in carried if value is not None},
+        "carrier": {name: value for name in _CARRIED if (value := header(name)) is not None},
     }
 
 
