@@ -560,6 +560,12 @@ PyObject *method_new(vectorcallfunc call, PyObject *original);
 PyObject *method_call_original(PyObject *method, PyObject *const *args, size_t nargsf,
                                PyObject *kwnames);
 
+/* ---- protocols.c -------------------------------------------------------------------------- */
+
+/* Whether this is a method of a connected protocol, or ends its transport.  No exception may be
+   pending. */
+bool is_of_connection(PyObject *callback);
+
 /* ---- futures.c ---------------------------------------------------------------------------- */
 
 /* The lifetime of a future of our class, borrowed; NULL of any other object. */

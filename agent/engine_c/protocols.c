@@ -20,21 +20,61 @@ static PyObject *string_transport;
 
 /* ---- the table ---- */
 
-/* The connection of this protocol: a new reference, or NULL with no exception set. */
-static Connected *
-connection_of(PyObject *protocol)
+/* What is in the table for this protocol: borrowed, or NULL with no exception set. */
+static PyObject *
+found_for(PyObject *protocol)
 {
     if (connected == NULL || PyDict_GET_SIZE(connected) == 0) {
         return NULL;
     }
     PyObject *address = PyLong_FromVoidPtr(protocol);
-    PyObject *found = address == NULL ? NULL : PyDict_GetItemWithError(connected, address);
-    Py_XDECREF(address);
-    if (found == NULL) {
+    if (address == NULL) {
         PyErr_Clear();
         return NULL;
     }
-    return PyObject_TypeCheck(found, Connected_Type) ? (Connected *)Py_NewRef(found) : NULL;
+    PyObject *found = PyDict_GetItemWithError(connected, address);
+    Py_DECREF(address);
+    return found;
+}
+
+/* The connection of this protocol: a new reference, or NULL with no exception set. */
+static Connected *
+connection_of(PyObject *protocol)
+{
+    PyObject *found = found_for(protocol);
+    if (found == NULL || !PyObject_TypeCheck(found, Connected_Type)) {
+        return NULL;
+    }
+    return (Connected *)Py_NewRef(found);
+}
+
+/* Whether a method of this name may end a transport. */
+static bool
+may_end(PyObject *name)
+{
+    return PyUnicode_CompareWithASCIIString(name, "abort") == 0
+           || PyUnicode_CompareWithASCIIString(name, "close") == 0;
+}
+
+bool
+is_of_connection(PyObject *callback)
+{
+    if (!PyMethod_Check(callback)) {
+        return false;
+    }
+    if (found_for(PyMethod_GET_SELF(callback)) != NULL) {
+        return true;
+    }
+    PyObject *function = PyMethod_GET_FUNCTION(callback);
+    if (PyFunction_Check(function) && !may_end(((PyFunctionObject *)function)->func_name)) {
+        return false;
+    }
+    PyObject *ask = python_function("is_of_connection");
+    PyObject *answer = ask == NULL ? NULL : PyObject_CallOneArg(ask, callback);
+    bool is_one = answer == Py_True;
+    Py_XDECREF(answer);
+    PyErr_Clear();
+    return is_one;
 }
 
 /* What a weak reference refers to: a new reference, or NULL. */

@@ -59,8 +59,9 @@ settled_cause(PyObject *future)
 static PyObject *
 callback_name(PyObject *callback)
 {
-    if (LIKELY(PyFunction_Check(callback))) {
-        return Py_NewRef(((PyFunctionObject *)callback)->func_qualname);
+    PyObject *function = PyMethod_Check(callback) ? PyMethod_GET_FUNCTION(callback) : callback;
+    if (LIKELY(PyFunction_Check(function))) {
+        return Py_NewRef(((PyFunctionObject *)function)->func_qualname);
     }
     PyObject *name = python_function("callback_name");
     PyObject *found = name == NULL ? NULL : PyObject_CallOneArg(name, callback);
@@ -125,8 +126,7 @@ describe_timer(Lifetime *lifetime, Lifetime *trigger, PyObject *callback)
     if (name == NULL) {
         return;
     }
-    if (is_of_plumbing(trigger)
-        || (!PyFunction_Check(callback) && python_says("is_of_connection", callback))) {
+    if (is_of_plumbing(trigger) || is_of_connection(callback)) {
         recorder_hide(lifetime);
     }
     else if (timer->base.parent != NULL && !is_name(name, sleeping)) {
