@@ -312,6 +312,12 @@ if twin.IN_C and not TYPE_CHECKING:
     )
     for _class in (Handle, TimerHandle):
         _class.__doc__ = _class._stands_for.__doc__
+        # In messages of errors a class in C has its module before its name.
+        _class.__name__ = _class._stands_for.__name__
     know_run(_stock_run, *run_places(_stock_run))
     LOOP_METHODS = make_loop_methods(asyncio.base_events, deque)
+    for _name, _method in LOOP_METHODS.items():
+        # What every class has: the rest is the original's, and asked of it.
+        for _attribute in ("__doc__", "__module__"):
+            setattr(_method, _attribute, getattr(getattr(asyncio.BaseEventLoop, _name), _attribute))
     twin.tell(enter_scopes=enter_scopes, leave_scopes=leave_scopes)
