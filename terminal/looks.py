@@ -33,7 +33,8 @@ class Looks:
         Of resources those that come first by `sort`, of one type if one is named; with callbacks
         and futures if `steps`.  Raises NoAnswer."""
         pulse = self._process.ask("pulse")
-        asked = {"sort": sort, "types": [escape(type_name)] if type_name else [], "steps": steps}
+        types = [escape(type_name)] if type_name else []
+        asked: dict[str, Any] = {"sort": sort, "types": types, "steps": steps}
         if asked != self._asked or monotonic() >= self._next:
             self._table = self._process.ask("resources", limit=LIMIT, **asked)
             self._asked, self._taken = asked, monotonic()

@@ -132,7 +132,7 @@ def _folder() -> str:
 
 
 class _Same:
-    """Findings of one kind at one place: of a thousand alike the first is kept, and all ids."""
+    """Findings of one kind at one place: of a thousand the first is kept, and all ids."""
 
     def __init__(self, first: Finding) -> None:
         self._first = first

@@ -27,9 +27,9 @@ class Terminal:
         """Run `whence *words` in it; the picture stays when it has ended."""
         command = shlex.join([*self._asked.launch.whence, *map(str, words)])
         env = self._asked.launch.environment(TERM="screen-256color", **self._asked.env)
-        for size in ("COLUMNS", "LINES"):
+        for name in ("COLUMNS", "LINES"):
             # Of whatever the tests run in; programs believe it rather than their own terminal.
-            env.pop(size, None)
+            env.pop(name, None)
         shell = f"{command}; echo exit code $?; exec sleep 600"
         size = ["-x", str(columns), "-y", str(lines)]
         subprocess.run(
