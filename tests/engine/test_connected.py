@@ -12,7 +12,7 @@ from stories import until
 
 from telling import recorded
 from whence.engine import SpanLifetime, recorder, ring
-from whence.engine.connected import connected, is_of_connection
+from whence.engine.connected import Connected, connected, is_of_connection
 from whence.testing import record
 
 LOOPS = [
@@ -122,7 +122,7 @@ def test_a_method_is_of_a_connection_as_long_as_its_protocol_is_connected() -> N
         asyncio.run(main())
     assert seen == [False]
     protocol = Kept()
-    connected[id(protocol)] = object()
+    connected[id(protocol)] = Connected()
 
     class Proxy:
         def __init__(self, protocol: object) -> None:

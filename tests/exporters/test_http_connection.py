@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from whence.engine import packing
 from whence.exporters import http_connection
 from whence.exporters.http_connection import Content, PlainConnection, left, whole
 
@@ -28,7 +29,7 @@ def connection(
 ) -> Iterator[PlainConnection]:
     """Waits in the engine, in the system, or in Python."""
     way = request.param
-    if way == "engine" and http_connection.post is None:
+    if way == "engine" and packing.post is None:
         pytest.skip("the engine does not send")
     if way == "system" and not http_connection._WAITS_IN_THE_SYSTEM:
         pytest.skip("this system has other limits")
