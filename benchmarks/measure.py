@@ -49,7 +49,9 @@ async def timed(scenario: Scenario, units: int) -> float:
     return elapsed / units
 
 
-def measure(scenario: str, variant: str, loop: str, units: int) -> float:
+def measure(
+    scenario: str, variant: str, loop: str, units: int, repetitions: int = REPETITIONS
+) -> float:
     """Enter the variant in this process and return the least CPU nanoseconds of one unit."""
     pin_to_one_core()
     # Loops are imported first: where there is nothing to patch yet, `off` would be off already.
@@ -58,7 +60,7 @@ def measure(scenario: str, variant: str, loop: str, units: int) -> float:
     chosen = SCENARIOS[scenario]
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(timed(chosen, max(1, units // WARM_UP)))
-        least = min(runner.run(timed(chosen, units)) for _ in range(REPETITIONS))
+        least = min(runner.run(timed(chosen, units)) for _ in range(repetitions))
     prove()
     return least
 
@@ -71,10 +73,13 @@ def main() -> None:
     parser.add_argument("--loop", choices=LOOPS, default="asyncio")
     parser.add_argument("--engine")
     parser.add_argument("--units", type=int, required=True)
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     options = parser.parse_args()
     set_engine(options.engine)
     try:
-        least = measure(options.scenario, options.variant, options.loop, options.units)
+        least = measure(
+            options.scenario, options.variant, options.loop, options.units, options.repetitions
+        )
     except NotProven as error:
         sys.exit(f"{options.variant}: {error}")
     print(json.dumps({"ns_per_unit": least}))
