@@ -218,7 +218,7 @@ typedef struct {
     size_t size;      /* of the run, as far as it is gathered */
     uint64_t runs;    /* how many were begun */
     PyObject *others; /* a list of the bytes that records point to */
-    PyObject *buffer; /* a bytearray, or NULL */
+    PyObject *buffer; /* bytes with room for a run, which are used again and again; or NULL */
 } Packer;
 
 /* What became of one; BROKEN is an exception that is set, FULL that it has to wait for the next
@@ -236,7 +236,7 @@ typedef struct {
     PyObject_HEAD
     Packer *packer;    /* owned */
     uint64_t nth;      /* of the packer's runs */
-    PyObject *storage; /* a bytearray that has room for all of it */
+    PyObject *storage; /* bytes that nobody else has, with room for all of it */
     size_t size;
     bool written;
 } Run;

@@ -13,11 +13,11 @@ run_new(Packer *packer)
     size_t room = packer->most + SLACK;
     PyObject *storage;
     if (packer->size > room) {
-        storage = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)packer->size);
+        storage = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)packer->size);
     }
     else {
         if (packer->buffer == NULL) {
-            packer->buffer = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)room);
+            packer->buffer = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
         }
         storage = Py_XNewRef(packer->buffer);
     }
@@ -50,7 +50,7 @@ run_can_be_written(Run *run)
 char *
 run_bytes(const Run *run)
 {
-    return PyByteArray_AS_STRING(run->storage);
+    return PyBytes_AS_STRING(run->storage);
 }
 
 void

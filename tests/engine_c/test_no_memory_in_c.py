@@ -24,3 +24,17 @@ def test_whatever_allocation_fails_the_process_goes_on() -> None:
     rounds = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     assert len(rounds) == 4
     assert all(out > 100 and on > 100 for out, on in rounds)
+
+
+def test_whatever_allocation_fails_spans_are_lost_at_the_most() -> None:
+    program = PROGRAM.with_name("no_memory_for_spans.py")
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    push, place, pack = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    assert push[0] > 0
+    # Without memory for a place Python is asked.
+    assert place[0] > 0
+    assert pack[0] > 10
+    assert all(on >= 30 for _, on in (push, place, pack))
