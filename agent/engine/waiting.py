@@ -92,5 +92,6 @@ def _lifetime_of(handle: Any) -> Any:
     if lifetime is None and brackets:
         for referent in get_referents(handle):
             if type(referent) in brackets:
-                return referent.lifetime
+                # The loop may have it before its lifetime is made.
+                return getattr(referent, "lifetime", None)
     return lifetime
