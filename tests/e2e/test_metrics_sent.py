@@ -257,6 +257,8 @@ def test_children_of_multiprocessing_report_though_they_end_in_a_way_of_their_ow
         "app.py",
         """
         import asyncio, multiprocessing
+        # On a busy machine it takes longer than the end of a child may.
+        import whence.exporters.metrics.otlp
 
         def child():
             asyncio.run(asyncio.sleep(0.001))

@@ -158,7 +158,8 @@ def round_of_everything():
         "tables": [
             len(protocols.connections),
             len(transports._connecting),
-            len(engine.collected),
+            # Beside these there may be calls that wait for the next event.
+            sum(lifetime.open for lifetime in engine.collected),
             len(transports._patches._undo),
         ],
     }

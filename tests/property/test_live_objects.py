@@ -234,7 +234,8 @@ def test_each_round_leaves_as_many_objects(program: Program, loops: Loops, way: 
                 gc.collect()
                 counts.append(live())
             assert not engine.open_lifetimes
-            assert not engine.collected
+            # Beside these there may be calls that wait for the next event.
+            assert not any(lifetime.open for lifetime in engine.collected)
     finally:
         gc.unfreeze()
     settled = counts[_SETTLING:]
