@@ -17,7 +17,7 @@ from . import twin
 from .lifetimes import DROPPED, KEPT, SpanLifetime
 from .parents import standing_for
 from .places import Span, Trace
-from .recorder import open_lifetimes
+from .recorder import is_listed
 
 MAX_DEPTH = 48
 _MOMENTS = 100
@@ -55,7 +55,7 @@ def place_ordinary(lifetime: SpanLifetime, max_spans: int) -> bool:
     # First it is told to be kept; if it ends meanwhile, it has heard it or says that it is not.
     parent.keep = True
     done = parent.fate is KEPT
-    if not done and (parent.fate is not None or parent.async_id not in open_lifetimes):
+    if not done and (parent.fate is not None or not is_listed(parent)):
         return False
     trace.spans += 1
     span = give(lifetime, Span(trace, lifetime.async_id, 0, above))
@@ -135,7 +135,7 @@ def _is_certain(ancestor: SpanLifetime, moments: int = _MOMENTS) -> bool:
     leaves it to others to pass it over."""
     ancestor.keep = True
     for moment in range(moments):
-        if ancestor.fate is not None or ancestor.async_id in open_lifetimes:
+        if ancestor.fate is not None or is_listed(ancestor):
             return ancestor.fate is not DROPPED
         if moment + 1 < moments:
             sleep(0.0001)

@@ -488,7 +488,8 @@ typedef struct {
     int64_t ready;
 } Turn;
 
-/* before: it executes from here on. */
+/* before: it executes from here on.  The caller holds `state` and `lifetime` until after the end: a
+   child that is forked meanwhile forgets them. */
 void turn_begin(ThreadState *state, Lifetime *lifetime, PyObject *resource, Turn *turn);
 
 /* after, the times, and if it `ends` its destroy with this outcome. */

@@ -123,6 +123,8 @@ drain_collected(ThreadState *state)
 {
     Pending pending;
     pending_save(&pending);
+    /* A forked child forgets it, wherever it was forked. */
+    Py_INCREF((PyObject *)state);
     Lifetime *previous = execution_swap(state, engine.outside);
     for (size_t most = collected.number; most > 0 && collected.number > 0; most--) {
         Lifetime *lifetime = (Lifetime *)queue_take(&collected);
@@ -130,6 +132,7 @@ drain_collected(ThreadState *state)
         Py_DECREF((PyObject *)lifetime);
     }
     execution_restore(state, previous);
+    Py_DECREF((PyObject *)state);
     call_waiting();
     pending_restore(&pending);
 }
@@ -201,6 +204,7 @@ void
 event_leave(ThreadState *state, Lifetime *lifetime, Lifetime *previous)
 {
     Py_INCREF((PyObject *)lifetime);
+    Py_INCREF((PyObject *)state);
     emit(state, engine.listeners->after, lifetime->async_id);
     execution_restore(state, (Lifetime *)Py_NewRef((PyObject *)previous));
     if (is_recorded(lifetime)) {
@@ -209,6 +213,7 @@ event_leave(ThreadState *state, Lifetime *lifetime, Lifetime *previous)
     if (previous != lifetime) {
         Py_CLEAR(lifetime->resource);
     }
+    Py_DECREF((PyObject *)state);
     Py_DECREF((PyObject *)lifetime);
 }
 

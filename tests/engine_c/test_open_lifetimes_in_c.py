@@ -82,7 +82,7 @@ def test_what_is_no_id_of_any_is_not_in_it(key: Any) -> None:
 
 def test_it_takes_nothing_but_what_is_recorded() -> None:
     with pytest.raises(TypeError, match="expected a RecordedLifetime"):
-        open_lifetimes[1] = local.state.current
+        open_lifetimes[1] = local.state.current  # type: ignore[assignment]
     with pytest.raises(TypeError):
         hash(open_lifetimes)
     assert len(open_lifetimes) == 0
