@@ -4,7 +4,7 @@ The engine in Python does neither.  There `whence.exporters.otlp.templates` enco
 `whence.exporters.http_connection` sends them.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import twin
 
@@ -19,5 +19,5 @@ post: Any = None
 """Sends a request on a socket, and waits for the answer to begin, without giving up the GIL but
 once.  None if the engine is in Python, or on Windows."""
 
-if twin.IN_C:
-    from .._engine import ROOMS, Packer, post  # type: ignore[attr-defined,no-redef]
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import ROOMS, Packer, post

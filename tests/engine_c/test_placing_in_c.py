@@ -169,8 +169,8 @@ def test_an_identity_says_what_it_was_given(trace_id: int) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: place_ordinary(object(), 1),
-        lambda: place_ordinary(SpanLifetime(), "x"),
+        lambda: place_ordinary(object(), 1),  # type: ignore[arg-type]
+        lambda: place_ordinary(SpanLifetime(), "x"),  # type: ignore[arg-type]
         lambda: place_each((), 1, bool),  # type: ignore[arg-type]
         lambda: place_each([object()], 1, bool),  # type: ignore[list-item]
         lambda: give(SpanLifetime(), object()),  # type: ignore[arg-type]

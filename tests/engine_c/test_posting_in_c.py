@@ -47,7 +47,7 @@ def test_all_parts_arrive_and_the_answer_is_waited_for(
     ours, theirs = ends
     expected = bytes(run_of(lives, encoder))
     # The same spans again have the same bytes.
-    parts = [b"head", b"", memoryview(LARGE), bytearray(b"x"), expected]
+    parts: list[Any] = [b"head", b"", memoryview(LARGE), bytearray(b"x"), expected]
     came: list[bytes] = []
 
     def read() -> None:

@@ -35,7 +35,8 @@ acts = st.lists(
 def test_it_is_a_bounded_queue(story: list[tuple[str, int]]) -> None:
     ring, model = Ring(2000), deque[SpanLifetime]()
     capacity, wake_at, dropped, drained = 2000, NEVER, 0, 0
-    expected_wakes, woken = 0, []
+    expected_wakes = 0
+    woken: list[None] = []
     ring.wake = lambda: woken.append(None)
     for act, value in story:
         if act == "push":
@@ -73,6 +74,8 @@ class Watched(SpanLifetime):
     """Can be watched, and does something when it goes."""
 
     __slots__ = ("__weakref__", "ring")
+
+    ring: Ring
 
     def __del__(self) -> None:
         self.ring.push(SpanLifetime())

@@ -334,10 +334,10 @@ def test_a_sender_that_breaks_says_so_once_and_takes_nothing_more(
 ) -> None:
     sender = use()
 
-    def place(lifetime: SpanLifetime) -> bool:
+    def place_all(lifetimes: list[SpanLifetime]) -> list[SpanLifetime]:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(sender.tracer, "place", place)
+    monkeypatch.setattr(sender.tracer, "place_all", place_all)
     lives.live(2, "main")
     while recorder.sends:
         time.sleep(0.001)
