@@ -37,7 +37,7 @@ GATHERING = 0.25
 """Seconds from the first record of a batch to its export."""
 _LONGEST_SLEEP = 15.0
 """Seconds between two looks for lifetimes that have been open for long."""
-_MARGIN = 0.1
+_MARGIN = 0.25
 """Seconds of the end that exporters are not given, so that all is over in time."""
 LAST_BATCH = 1024
 """At the end, so that what was sent before time was over is known to have been."""
