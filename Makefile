@@ -1,5 +1,6 @@
 # Everything from nothing: each target makes .venv first, with $(PYTHON).
 PYTHON ?= python3
+PYTHONS ?= $(or $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))),$(PYTHON))
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 TESTS := tests/engine tests/conformance tests/engine_c tests/property tests/instrumentation
 SANITIZERS := -fsanitize=address,undefined
 
-.PHONY: test lint sanitize demo bench clean
+.PHONY: test lint sanitize demo bench measure clean
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest
@@ -32,8 +33,17 @@ sanitize: $(VENV)/ready
 demo: $(VENV)/ready
 	$(BIN)/whence demo --dashboard
 
-bench: $(VENV)/ready
-	$(BIN)/python -m benchmarks
+# On every Python that is there, each with a venv of its own: some twenty minutes for each.
+bench:
+	@for python in $(PYTHONS); do \
+	    $(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$${python##*/} measure || exit; \
+	done
+
+measure: $(VENV)/ready
+	$(BIN)/python -m benchmarks --loop asyncio,uvloop
+	$(BIN)/python -m benchmarks.export
+	$(BIN)/python -m benchmarks.startup
+	if command -v valgrind >/dev/null; then $(BIN)/python -m benchmarks.instructions; fi
 
 # Older versions of pip know no dependency groups.
 $(VENV)/ready: pyproject.toml setup.py
@@ -43,4 +53,4 @@ $(VENV)/ready: pyproject.toml setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-* build dist *.egg-info

@@ -34,7 +34,12 @@ def parser() -> Parser:
     add("--quick", action="store_true", help="3 rounds of a fifth of the units, for a first look")
     add("--scale", type=positive_float, help="times the usual units; default: 1")
     add("--scenarios", type=some_of(tuple(SCENARIOS)), default=list(SCENARIOS), metavar="a,b,...")
-    add("--variants", type=some_of(tuple(VARIANTS)), default=list(VARIANTS), metavar="off,...")
+    add(
+        "--variants",
+        type=some_of(tuple(VARIANTS)),
+        metavar="off,...",
+        help="default: those for which the Python has what they take",
+    )
     add("--loop", type=some_of(LOOPS), default=["asyncio"], metavar="asyncio,uvloop")
     add("--engine", type=some_of(ENGINES), metavar="python,c", help="default: those that are built")
     add("--json", type=Path, metavar="FILE", help="write every single figure as well")
@@ -47,8 +52,10 @@ def choice(interpreter: Interpreter, options: argparse.Namespace) -> Choice:
     """Return what is to be measured with `interpreter`; NotUsable if it lacks a package."""
     needs = {need for name in options.scenarios for need in SCENARIOS[name].needs}
     needs |= {"uvloop"} & set(options.loop)
-    if options.variants != [PLAIN]:
-        needs.add("whence")
+    variants = options.variants or [
+        name for name, row in VARIANTS.items() if row.needs in ("", "whence", *interpreter.packages)
+    ]
+    needs |= {VARIANTS[name].needs for name in variants} - {""}
     for package in sorted(needs - interpreter.packages):
         raise NotUsable(f"expected {package} in {interpreter.path}, but it has none; install it")
     built = ENGINES if C_ENGINE in interpreter.packages else ENGINES[:1]
@@ -57,7 +64,7 @@ def choice(interpreter: Interpreter, options: argparse.Namespace) -> Choice:
         options.loop,
         options.engine or built,
         options.scenarios,
-        options.variants if PLAIN in options.variants else [PLAIN, *options.variants],
+        variants if PLAIN in variants else [PLAIN, *variants],
     )
 
 

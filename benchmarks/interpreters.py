@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("aiohttp", "uvloop", "whence", "whence._engine")
+PACKAGES = (
+    "aiohttp",
+    "opentelemetry.instrumentation.asyncio",
+    "uvloop",
+    "whence",
+    "whence._engine",
+)
 C_ENGINE = "whence._engine"
 
 

@@ -54,8 +54,8 @@ def _one_scenario(choice: Choice, loop: str, scenario: str, turn: int) -> Iterat
     others = [
         plain._replace(variant=variant, engine=engine)
         for variant in choice.variants
-        if VARIANTS[variant].has_engine
-        for engine in choice.engines
+        if variant != PLAIN
+        for engine in (choice.engines if VARIANTS[variant].has_engine else (None,))
     ]
     if not others:
         yield plain

@@ -70,7 +70,6 @@ async def call_soon_storm() -> AsyncIterator[Storm]:
 @asynccontextmanager
 async def task_storm() -> AsyncIterator[Storm]:
     """Unit: one task that does `sleep(0)` five times."""
-    loop = asyncio.get_running_loop()
 
     async def five_sleeps() -> None:
         for _ in range(5):
@@ -79,7 +78,7 @@ async def task_storm() -> AsyncIterator[Storm]:
     async def storm(units: int) -> int:
         done = 0
         for batch in batches(units, TASKS_AT_A_TIME):
-            for task in [loop.create_task(five_sleeps()) for _ in range(batch)]:
+            for task in [asyncio.create_task(five_sleeps()) for _ in range(batch)]:
                 await task
                 done += 1
         return done

@@ -36,7 +36,7 @@ def _table(
         for variant in choice.variants:
             cell = Cell(choice.python, loop, scenario, variant, engine)
             if not VARIANTS[variant].has_engine:
-                cell = cell.baseline
+                cell = cell._replace(engine=None)
             result = results.get(cell)
             line += _figure(cell, result, slack)
             if variant == PLAIN and result is not None:

@@ -127,6 +127,41 @@ def recorded() -> Proof:
     return prove
 
 
+def opentelemetry() -> Proof:
+    """Nothing of whence: OpenTelemetry's own instrumentation of asyncio, told to trace what the
+    programs do, with its SDK; no span is sent."""
+    names = "five_sleeps,storm,talk,serve,get"
+    os.environ["OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE"] = names
+    os.environ["OTEL_PYTHON_ASYNCIO_FUTURE_TRACE_ENABLED"] = "true"
+    from opentelemetry.instrumentation.asyncio import AsyncioInstrumentor
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+
+    class Count(SpanProcessor):
+        spans = 0
+
+        def on_end(self, span: ReadableSpan) -> None:
+            self.spans += 1
+
+    count = Count()
+    provider = TracerProvider()
+    provider.add_span_processor(count)
+    AsyncioInstrumentor().instrument(tracer_provider=provider)
+
+    async def five_sleeps() -> None:
+        pass
+
+    async def main() -> None:
+        await asyncio.create_task(five_sleeps())
+
+    def prove() -> None:
+        before = count.spans
+        asyncio.run(main())
+        if count.spans == before or "whence" in sys.modules:
+            raise NotProven("expected a span of a task, and no whence")
+
+    return prove
+
+
 def _no_ops() -> dict[str, Callable[..., None]]:
     def init(async_id: int, type: str, trigger_async_id: int, resource: object) -> None:
         pass
@@ -177,14 +212,19 @@ class Variant(NamedTuple):
 
     enter: Callable[[], Proof]
     has_engine: bool = True
+    needs: str = "whence"
+    """The package that it takes."""
 
 
 # The first one is what the others are compared with.
 VARIANTS = {
-    "plain": Variant(plain, has_engine=False),
+    "plain": Variant(plain, has_engine=False, needs=""),
     "off": Variant(off),
     "hooks": Variant(hooks),
     "recorded": Variant(recorded),
+    "opentelemetry": Variant(
+        opentelemetry, has_engine=False, needs="opentelemetry.instrumentation.asyncio"
+    ),
 }
 PLAIN = "plain"
 
