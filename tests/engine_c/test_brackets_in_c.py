@@ -93,7 +93,7 @@ def test_it_takes_no_arguments_and_gives_no_result() -> None:
 def test_it_is_copied_with_its_fields_and_attributes() -> None:
     callback: Any = bracket(int, ("5", 16))
     callback.note = "mine"
-    twin_of_it = copy.copy(callback)
+    twin_of_it: Any = copy.copy(callback)
     assert type(twin_of_it) is Callback
     assert (twin_of_it.callback, twin_of_it.args, twin_of_it.note) == (int, ("5", 16), "mine")
     assert pickle.loads(pickle.dumps(callback)).args == ("5", 16)
@@ -170,13 +170,14 @@ def test_a_callback_that_forks_goes_on_in_both_processes() -> None:
 
 
 def test_a_child_that_returns_into_the_callback_that_forked_is_whole() -> None:
+    child = -1
+
     def fork() -> None:
         nonlocal child
         child = os.fork()
         if child == 0:
             gc.collect()
 
-    child = -1
     with record() as events:
         callback = bracket(fork, ())
         follow(callback, READER)

@@ -1,6 +1,5 @@
 """Methods in C that stand in a class in place of others: they look and act like them."""
 
-import asyncio
 import copy
 import functools
 import gc
@@ -25,7 +24,7 @@ from whence.engine.methods import Method
 from whence.engine.protocols import as_transport
 
 
-class Told(asyncio.Protocol):
+class Told:
     """A protocol of the program's."""
 
     def data_received(self, data: bytes, /, *more: int, key: str = "k") -> tuple[Any, ...]:
