@@ -7,8 +7,7 @@
    What is not ours is left to asyncio's class, by its slots: how a future is constructed, visited,
    finalized and freed. */
 
-#include "engine.h"
-#include "structmember.h"
+#include "handles.h"
 
 static PyTypeObject *Future_Type; /* NULL until asyncio has been imported */
 static PyTypeObject *stock;       /* asyncio's */
@@ -63,6 +62,34 @@ future_init(PyObject *self, PyObject *args, PyObject *keywords)
         emit_init(state, engine.listeners->init, lifetime, self);
     }
     return 0;
+}
+
+bool
+future_is_ours(PyObject *type)
+{
+    return type != NULL && type == (PyObject *)Future_Type;
+}
+
+PyObject *
+future_new(PyObject *loop)
+{
+    static PyObject *no_arguments;
+    if (no_arguments == NULL && (no_arguments = PyTuple_New(0)) == NULL) {
+        return NULL;
+    }
+    PyObject *keywords = PyDict_New();
+    if (keywords == NULL) {
+        return NULL;
+    }
+    PyObject *future = NULL;
+    if (PyDict_SetItemString(keywords, "loop", loop) == 0) {
+        future = Future_Type->tp_new(Future_Type, no_arguments, keywords);
+    }
+    if (future != NULL && future_init(future, no_arguments, keywords) < 0) {
+        Py_CLEAR(future);
+    }
+    Py_DECREF(keywords);
+    return future;
 }
 
 /* ---- settling ---- */

@@ -244,10 +244,44 @@ handle_init(PyObject *self, PyObject *args, PyObject *keywords)
     return 0;
 }
 
+/* Have the loop count a timer that is still in its heap. */
+static int
+tell_loop(PyObject *loop, PyObject *timer)
+{
+    static PyObject *name;
+    if (name == NULL && (name = PyUnicode_InternFromString("_timer_handle_cancelled")) == NULL) {
+        return -1;
+    }
+    PyObject *told = PyObject_CallMethodOneArg(loop, name, timer);
+    Py_XDECREF(told);
+    return told == NULL ? -1 : 0;
+}
+
+PyObject *
+handle_cancel_by(PyObject *by_stock, PyObject *self, bool timer)
+{
+    PyObject *loop = *handle_field(self, handle_fields.loop);
+    PyObject *cancelled = *handle_field(self, handle_fields.cancelled);
+    if (UNLIKELY(loop == NULL || cancelled == NULL || !PyBool_Check(cancelled)
+                 || !loop_is_plain(loop))) {
+        return PyObject_CallOneArg(by_stock, self);
+    }
+    if (cancelled == Py_False) {
+        if (timer && *handle_field(self, handle_fields.scheduled) != Py_False
+            && tell_loop(loop, self) < 0) {
+            return NULL;
+        }
+        handle_set(self, handle_fields.cancelled, Py_True);
+        handle_set(self, handle_fields.callback, Py_None);
+        handle_set(self, handle_fields.args, Py_None);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 handle_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *cancelled = PyObject_CallOneArg(stock_cancel, self);
+    PyObject *cancelled = handle_cancel_by(stock_cancel, self, false);
     if (cancelled == NULL) {
         return NULL;
     }

@@ -1,4 +1,5 @@
-/* What a handle of ours consists of, for the files that make handles and run them.
+/* What a handle of ours consists of, for the files that make handles and run them, and what else the
+   methods of loops need of other files.
 
    Handle and TimerHandle are subclasses of asyncio's own, which are written in Python: what asyncio
    keeps in its slots is at offsets that its classes say, and what is ours comes after, in both at
@@ -86,6 +87,10 @@ int handle_fill(PyObject *handle, PyObject *callback, PyObject *args, PyObject *
 int handle_needs_stock(PyObject *loop);
 int handle_construct_by_stock(PyObject *init, PyObject *self, PyObject *args, PyObject *keywords);
 
+/* What asyncio's `cancel()` does, of both types; `by_stock` is asyncio's, for whatever is not as asyncio
+   has it.  A new reference to None, or NULL with an exception set. */
+PyObject *handle_cancel_by(PyObject *by_stock, PyObject *handle, bool timer);
+
 /* init of one that is filled: its lifetime, or whose step it is.  `with_context` says that one was
    given, `skip` is as for recorder_begin.  Never fails. */
 void handle_created(PyObject *handle, bool with_context, int skip);
@@ -105,9 +110,21 @@ void timer_created(PyObject *timer, int skip);
 /* `_run()` of both types. */
 PyObject *handle_run(PyObject *handle, PyObject *ignored);
 
+/* ---- futures.c ---------------------------------------------------------------------------- */
+
+/* Whether it is our class of futures; it may be NULL. */
+bool future_is_ours(PyObject *type);
+
+/* A new one, as the class makes it; NULL with an exception set. */
+PyObject *future_new(PyObject *loop);
+
 /* ---- loop_methods.c ----------------------------------------------------------------------- */
 
 /* Whether its class leaves `time()` as asyncio has it. */
 bool loop_has_stock_time(PyObject *loop);
+
+/* Whether what the loop and its handles do is what asyncio has written, out of debug mode; it may be
+   closed. */
+bool loop_is_plain(PyObject *loop);
 
 #endif

@@ -1,4 +1,5 @@
-/* `call_soon`, `call_soon_threadsafe` and `call_at` of asyncio's own loops, without their frames.
+/* `call_soon`, `call_later` and their kin of asyncio's own loops, and `create_future`, without their
+   frames.
 
    They build the very handles that asyncio's methods would, and put them where those would: into the
    loop's `_ready`, or its heap.  They do so only where all that asyncio's methods look at is as
@@ -10,13 +11,13 @@
 
 static struct {
     PyObject *context, *closed, *debug, *own_call_soon, *ready, *scheduled, *append, *write_to_self;
-    PyObject *handle, *timer_handle, *events, *heapq, *heappush;
+    PyObject *handle, *timer_handle, *future, *events, *futures, *heapq, *heappush, *time, *call_at;
 } names;
 
 /* The namespaces in which asyncio's methods look up what they call, and what is found there. */
 static struct {
-    PyObject *events, *base_events, *heapq; /* dicts */
-    PyObject *events_module, *heapq_module, *heappush;
+    PyObject *events, *base_events, *futures, *heapq; /* dicts */
+    PyObject *heapq_module, *heappush;
     PyTypeObject *base_event_loop, *deque;
     PyCFunction append;
 } stock;
@@ -35,9 +36,11 @@ lookup(PyObject *dict, PyObject *name)
 /* ---- whether classes are as asyncio has them ---- */
 
 /* What must be asyncio's own in a class of loops, for its methods to do what they do. */
-static const char *const relied_on[] = {"_call_soon", "_check_closed"};
+static const char *const relied_on[] = {"_call_soon", "_check_closed", "_timer_handle_cancelled",
+                                        "get_debug"};
 static PyObject *relied_on_functions[Py_ARRAY_LENGTH(relied_on)];
 static PyObject *stock_time;
+static PyObject *own_call_at; /* what stands in place of asyncio's: `call_later` calls it */
 
 /* What asyncio keeps in the instance; a class may have made a property of it. */
 static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug"};
@@ -48,6 +51,7 @@ typedef struct {
     unsigned int version;
     bool regular;
     bool stock_time;
+    bool own_call_at;
 } KnownClass;
 
 static KnownClass known_classes[8];
@@ -89,7 +93,8 @@ look_at_class(PyTypeObject *type, KnownClass *known)
     known->type = NULL;
     bool regular = class_is_regular(type);
     bool has_stock_time = class_has(type, "time", stock_time);
-    *known = (KnownClass){type, type->tp_version_tag, regular, has_stock_time};
+    bool has_own_call_at = class_has(type, "call_at", own_call_at);
+    *known = (KnownClass){type, type->tp_version_tag, regular, has_stock_time, has_own_call_at};
     return known;
 }
 
@@ -179,15 +184,15 @@ kept_in(PyObject *loop, PyObject *name)
 #endif
 }
 
-/* Whether the loop has no `_call_soon` of its own besides that of its class. */
+/* Whether the loop has no method of this name besides that of its class. */
 static inline bool
-has_stock_call_soon(PyObject *loop)
+leaves_to_class(PyObject *loop, PyObject *name)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    return kept_in(loop, names.own_call_soon) == NULL;
+    return kept_in(loop, name) == NULL;
 #else
     PyObject *method;
-    bool unbound = _PyObject_GetMethod(loop, names.own_call_soon, &method) == 1;
+    bool unbound = _PyObject_GetMethod(loop, name, &method) == 1;
     if (UNLIKELY(method == NULL)) {
         PyErr_Clear();
     }
@@ -196,13 +201,18 @@ has_stock_call_soon(PyObject *loop)
 #endif
 }
 
+bool
+loop_is_plain(PyObject *loop)
+{
+    return LIKELY(known_class(Py_TYPE(loop))->regular) && handles_unpatched()
+           && LIKELY(kept_in(loop, names.debug) == Py_False);
+}
+
 /* Whether the loop schedules as asyncio's do, here and now. */
 static inline bool
 loop_is_regular(PyObject *loop)
 {
-    return LIKELY(known_class(Py_TYPE(loop))->regular) && handles_unpatched()
-           && LIKELY(kept_in(loop, names.closed) == Py_False)
-           && LIKELY(kept_in(loop, names.debug) == Py_False);
+    return loop_is_plain(loop) && LIKELY(kept_in(loop, names.closed) == Py_False);
 }
 
 /* Whether these names are `context` alone.  asyncio's C code always passes the same tuple, of a string
@@ -287,7 +297,7 @@ append(PyObject *queue, PyObject *handle)
 static inline PyObject *
 regular_queue(PyObject *loop)
 {
-    if (UNLIKELY(!loop_is_regular(loop) || !has_stock_call_soon(loop)
+    if (UNLIKELY(!loop_is_regular(loop) || !leaves_to_class(loop, names.own_call_soon)
                  || lookup(stock.events, names.handle) != (PyObject *)Handle_Type)) {
         return NULL;
     }
@@ -370,25 +380,76 @@ push(PyObject *heap, PyObject *timer)
     return timer;
 }
 
+/* `args` are the loop, a time or delay, the callback and its arguments. */
 static PyObject *
-call_at(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+schedule_at(PyObject *when, PyObject *const *args, Py_ssize_t number, PyObject *context,
+            PyObject *heap)
 {
-    Py_ssize_t number = PyVectorcall_NARGS(nargsf);
-    PyObject *context, *heap = NULL;
-    if (UNLIKELY(number < 3 || args[1] == Py_None || !only_context(args, number, kwnames, &context)
-                 || (heap = regular_heap(args[0])) == NULL)) {
-        return method_call_original(method, args, nargsf, kwnames);
-    }
     Py_INCREF(heap);
     PyObject *timer = filled(timer_new(), args[0], args[2], args + 3, number - 3, context);
     if (LIKELY(timer != NULL)) {
-        handle_set(timer, handle_fields.when, args[1]);
+        handle_set(timer, handle_fields.when, when);
         handle_set(timer, handle_fields.scheduled, Py_False);
         timer_created(timer, 0);
         timer = push(heap, timer);
     }
     Py_DECREF(heap);
     return timer;
+}
+
+static PyObject *
+call_at(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t number = PyVectorcall_NARGS(nargsf);
+    PyObject *context, *heap;
+    if (UNLIKELY(number < 3 || args[1] == Py_None || !only_context(args, number, kwnames, &context)
+                 || (heap = regular_heap(args[0])) == NULL)) {
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    return schedule_at(args[1], args, number, context, heap);
+}
+
+/* The loop's time and a delay: NULL, with no exception set, where asyncio is to fail. */
+static PyObject *
+time_after(PyObject *loop, PyObject *delay)
+{
+    PyObject *now = PyObject_CallMethodNoArgs(loop, names.time);
+    PyObject *when = now == NULL ? NULL : PyNumber_Add(now, delay);
+    Py_XDECREF(now);
+    if (UNLIKELY(when == NULL)) {
+        PyErr_Clear();
+    }
+    return when;
+}
+
+static PyObject *
+call_later(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Py_ssize_t number = PyVectorcall_NARGS(nargsf);
+    PyObject *context, *heap, *when = NULL;
+    if (LIKELY(number >= 3 && args[1] != Py_None && only_context(args, number, kwnames, &context)
+               && known_class(Py_TYPE(args[0]))->own_call_at
+               && leaves_to_class(args[0], names.call_at))) {
+        when = time_after(args[0], args[1]);
+    }
+    /* Asked for last: telling the time runs the program's code if it has a clock of its own. */
+    if (UNLIKELY(when == NULL || (heap = regular_heap(args[0])) == NULL)) {
+        Py_XDECREF(when);
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    PyObject *timer = schedule_at(when, args, number, context, heap);
+    Py_DECREF(when);
+    return timer;
+}
+
+static PyObject *
+create_future(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL || !loop_is_plain(args[0])
+                 || !future_is_ours(lookup(stock.futures, names.future)))) {
+        return method_call_original(method, args, nargsf, kwnames);
+    }
+    return future_new(args[0]);
 }
 
 /* ---- making the methods ---- */
@@ -410,7 +471,11 @@ intern_names(void)
         {&names.write_to_self, "_write_to_self"},
         {&names.handle, "Handle"},
         {&names.timer_handle, "TimerHandle"},
+        {&names.future, "Future"},
         {&names.events, "events"},
+        {&names.futures, "futures"},
+        {&names.time, "time"},
+        {&names.call_at, "call_at"},
         {&names.heapq, "heapq"},
         {&names.heappush, "heappush"},
     };
@@ -465,21 +530,28 @@ look_at_stock(void)
     return stock_time == NULL ? -1 : 0;
 }
 
+/* Of a module that asyncio.base_events has imported: a new reference, or NULL. */
+static PyObject *
+namespace_of(PyObject *name)
+{
+    PyObject *module = lookup(stock.base_events, name);
+    return module == NULL || !PyModule_Check(module) ? NULL : Py_NewRef(PyModule_GetDict(module));
+}
+
 static PyObject *
 look_up_modules(PyObject *base_events)
 {
     stock.base_events = Py_NewRef(PyModule_GetDict(base_events));
-    stock.events_module = Py_XNewRef(lookup(stock.base_events, names.events));
     stock.heapq_module = Py_XNewRef(lookup(stock.base_events, names.heapq));
+    stock.events = namespace_of(names.events);
+    stock.futures = namespace_of(names.futures);
+    stock.heapq = namespace_of(names.heapq);
     PyObject *loop = PyDict_GetItemString(stock.base_events, "BaseEventLoop");
-    if (stock.events_module == NULL || !PyModule_Check(stock.events_module)
-        || stock.heapq_module == NULL || !PyModule_Check(stock.heapq_module) || loop == NULL
+    if (stock.events == NULL || stock.futures == NULL || stock.heapq == NULL || loop == NULL
         || !PyType_Check(loop)) {
         PyErr_SetString(PyExc_TypeError, "expected asyncio.base_events as Python has it");
         return NULL;
     }
-    stock.events = Py_NewRef(PyModule_GetDict(stock.events_module));
-    stock.heapq = Py_NewRef(PyModule_GetDict(stock.heapq_module));
     stock.heappush = Py_XNewRef(lookup(stock.heapq, names.heappush));
     stock.base_event_loop = (PyTypeObject *)Py_NewRef(loop);
     return stock.heappush;
@@ -514,10 +586,13 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *methods = PyDict_New();
     if (methods == NULL || add_method(methods, "call_soon", call_soon) < 0
         || add_method(methods, "call_soon_threadsafe", call_soon_threadsafe) < 0
-        || add_method(methods, "call_at", call_at) < 0) {
+        || add_method(methods, "call_at", call_at) < 0
+        || add_method(methods, "call_later", call_later) < 0
+        || add_method(methods, "create_future", create_future) < 0) {
         Py_XDECREF(methods);
         return NULL;
     }
+    own_call_at = Py_XNewRef(PyDict_GetItemString(methods, "call_at"));
     return methods;
 }
 

@@ -3,8 +3,8 @@
 
    The program sees of it what it sees of asyncio's: the callback runs in its context, what it raises
    goes to the loop's exception handler with the same words and the same line of `_run` in its
-   traceback, and KeyboardInterrupt and SystemExit go on.  Where a field is not what asyncio makes
-   it, asyncio's own `_run` is called. */
+   traceback, and KeyboardInterrupt and SystemExit go on.  Where a field is not what asyncio makes it,
+   or a frame of `_run` would be noticed, asyncio's own `_run` is called. */
 
 #include "handles.h"
 #include "frameobject.h"
@@ -190,6 +190,16 @@ failed(PyObject *handle)
 
 /* ---- the turn ---- */
 
+/* Whether somebody looks at frames, so that there has to be one of `_run`: a debugger, a profiler, or
+   who wants to know where coroutines are made. */
+static inline bool
+frames_are_watched(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    return thread->c_tracefunc != NULL || thread->c_profilefunc != NULL
+           || thread->coroutine_origin_tracking_depth != 0;
+}
+
 /* Whether its fields are what asyncio's constructor makes them, and not in debug mode, in which the
    frame of `_run` is among those that are noted: programs may set and delete any of them. */
 static inline bool
@@ -197,7 +207,8 @@ is_regular(PyObject *handle, PyObject *callback, PyObject *args, PyObject *conte
 {
     return callback != NULL && args != NULL && context != NULL && PyTuple_CheckExact(args)
            && PyContext_CheckExact(context) && stock_code != NULL
-           && *handle_field(handle, handle_fields.source_traceback) == Py_None;
+           && *handle_field(handle, handle_fields.source_traceback) == Py_None
+           && !frames_are_watched();
 }
 
 /* Run the callback; it may well cancel the handle. */

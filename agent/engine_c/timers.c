@@ -1,7 +1,7 @@
 /* Timers: the handles of `call_at` and `call_later`.
 
-   Twin of the TimerHandle in agent/engine/handles.py.  Comparing and cancelling is left to asyncio's
-   functions, but for `<` of two timers, by which the loop keeps its heap. */
+   Twin of the TimerHandle in agent/engine/handles.py.  Comparing is left to asyncio's functions, but
+   for `<` of two timers, by which the loop keeps its heap. */
 
 #include "handles.h"
 
@@ -133,7 +133,7 @@ timer_init(PyObject *self, PyObject *args, PyObject *keywords)
 static PyObject *
 timer_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *cancelled = PyObject_CallOneArg(stock_cancel, self);
+    PyObject *cancelled = handle_cancel_by(stock_cancel, self, true);
     if (cancelled == NULL) {
         return NULL;
     }

@@ -217,6 +217,28 @@ def test_an_error_of_the_exception_handler_is_shown_as_by_asyncios(loop: Any) ->
     assert shown(Handle) == shown(STOCK[Handle])
 
 
+@pytest.mark.parametrize("watch", [sys.settrace, sys.setprofile])
+def test_who_watches_frames_sees_those_of_asyncio(loop: Any, watch: Any) -> None:
+    def called(kind: Any) -> list[str]:
+        seen: list[str] = []
+
+        def callback() -> None:
+            seen.append(sys._getframe(1).f_code.co_qualname)
+
+        handle = made(kind, loop, callback)
+        before = sys.gettrace() if watch is sys.settrace else sys.getprofile()
+        watch(lambda frame, event, _: seen.append(frame.f_code.co_qualname))
+        try:
+            handle._run()
+        finally:
+            watch(before)
+        return [name for name in seen if name != called.__qualname__]
+
+    ours, stock = called(Handle), called(STOCK[Handle])
+    assert [name for name in ours if name in stock] == stock
+    assert "Handle._run" in ours
+
+
 def test_a_callback_may_cancel_its_own_handle_and_drop_all_of_it(loop: Any) -> None:
     log: list[str] = []
 
