@@ -227,7 +227,23 @@ typedef enum { TAKEN, UNSAMPLED, FULL, LONG_WAY, BROKEN } Gathered;
 
 Gathered gather_one(Packer *packer, SpanLifetime *lifetime);
 
+/* ---- whose.c ------------------------------------------------------------------------------ */
+
+/* The number whose little-endian bytes are the id of a span: SpanIds.raw of exporters/identity.py. */
+uint64_t span_id(uint64_t seed, int64_t async_id, int64_t segment);
+
+/* The identity of a trace, a new reference; NULL with an exception set. */
+TraceIdentity *identity_of(Packer *packer, Trace *trace);
+
+/* Come to the spans of a trace; -1 with an exception set. */
+int whose_is(Packer *packer, Trace *trace);
 void whose_clear(Whose *whose);
+
+/* Come to a parent that is not ours, by its SpanContext. */
+void look_at_foreign(Foreign *foreign, PyObject *context);
+
+/* Whether a field holds something that is true; -1 with an exception set. */
+int says_something(PyObject *field);
 
 /* ---- runs.c ------------------------------------------------------------------------------- */
 

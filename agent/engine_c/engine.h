@@ -376,7 +376,7 @@ void parents_make_root(SpanLifetime *child);
 /* Take a finished lifetime on its way to the exporters, or count it as dropped. */
 bool ring_push(SpanLifetime *lifetime);
 
-/* ---- places.c ----------------------------------------------------------------------------- */
+/* ---- identities.c and places.c ------------------------------------------------------------- */
 
 /* Whether a field reads as None. */
 static inline bool
@@ -604,6 +604,7 @@ int open_lifetimes_add(PyObject *module);
 int recorder_add(PyObject *module);
 int parents_add(PyObject *module);
 int ring_add(PyObject *module);
+int identities_add(PyObject *module);
 int places_add(PyObject *module);
 int placing_add(PyObject *module);
 int packer_add(PyObject *module);
