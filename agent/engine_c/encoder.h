@@ -1,6 +1,6 @@
-/* What the files of the encoder share: packer.c has spans gathered into records by gathering.c, with
-   the templates of templates.c and what appended.c adds; runs.c has writing.c make bytes of them, and
-   sends these. */
+/* What the files of the encoder share: packer.c has spans gathered into records by gathering.c,
+   which asks whose.c for ids, templates.c for what spans have in common, and appended.c for what
+   they have not; runs.c has writing.c make bytes of the records, and posting.c sends these. */
 
 #ifndef WHENCE_ENCODER_H
 #define WHENCE_ENCODER_H
@@ -229,7 +229,7 @@ Gathered gather_one(Packer *packer, SpanLifetime *lifetime);
 
 /* ---- whose.c ------------------------------------------------------------------------------ */
 
-/* The number whose little-endian bytes are the id of a span: SpanIds.raw of exporters/identity.py. */
+/* The number whose little-endian bytes are a span's id: SpanIds.raw of exporters/identity.py. */
 uint64_t span_id(uint64_t seed, int64_t async_id, int64_t segment);
 
 /* The identity of a trace, a new reference; NULL with an exception set. */

@@ -1,8 +1,8 @@
 /* The encoder of spans: it packs those of a batch, one after the other, as OTLP has them in a
    request.
 
-   What is needed of each span is gathered into a record first (gathering.c).  Of these a Run is made
-   (runs.c), which is written when somebody wants its bytes. */
+   What is needed of each span is gathered into a record first (gathering.c).  Of these a Run is
+   made (runs.c), which is written when somebody wants its bytes. */
 
 #include "encoder.h"
 #include "structmember.h"

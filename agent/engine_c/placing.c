@@ -235,8 +235,8 @@ prefetch(PyObject *list, Py_ssize_t nth)
 #endif
 }
 
-/* place_each(lifetimes, max_spans, place): those that are exported, a new list.  `place` is for what
-   is not ordinary. */
+/* place_each(lifetimes, max_spans, place): those that are exported, a new list.  `place` is for
+   what is not ordinary. */
 static PyObject *
 place_each(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
 {

@@ -1,8 +1,8 @@
 /* Sends a request on a connected socket and waits for the answer to begin, all without the GIL.
 
-   Each call of the system that may wait gives up the GIL, and a busy loop has it back for 5 ms before
-   it gives it up in turn; here that happens once for a request.  Not on Windows, where a socket is no
-   file descriptor. */
+   Each call of the system that may wait gives up the GIL, and a busy loop has it back for 5 ms
+   before it gives it up in turn; here that happens once for a request.  Not on Windows, where a
+   socket is no file descriptor. */
 
 #include "encoder.h"
 

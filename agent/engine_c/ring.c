@@ -1,7 +1,7 @@
 /* Finished lifetimes on their way to the exporters: bounded, never blocking.
 
-   Twin of agent/engine/ring.py.  The room grows with what is held, up to `capacity`; when nothing is
-   held it is used from its beginning again, so that a program that ends little touches little.
+   Twin of agent/engine/ring.py.  The room grows with what is held, up to `capacity`; when nothing
+   is held it is used from its beginning again, so that a program that ends little touches little.
 
    The collector is not told of the lifetimes that are held: there may be 65,536, each is held by
    the ring for certain, and the sender lets go of them in a moment. */

@@ -170,7 +170,8 @@ size_of_pieces(PyObject *pieces)
         PyObject *constant, *attribute;
         int room;
         PyObject *piece = PyTuple_GET_ITEM(pieces, nth);
-        if (!PyTuple_Check(piece) || !PyArg_ParseTuple(piece, "SSi", &constant, &attribute, &room)) {
+        if (!PyTuple_Check(piece) ||
+            !PyArg_ParseTuple(piece, "SSi", &constant, &attribute, &room)) {
             if (!PyErr_Occurred()) {
                 PyErr_Format(PyExc_TypeError, "expected a piece of a template, not %R", piece);
             }

@@ -1,7 +1,7 @@
 /* Whose a span is: its id, its trace, and a parent that is not ours.
 
-   A trace has its identity with the first of its spans that comes out.  Python gives it, but for one
-   that is kept in any case and continues none of another process. */
+   A trace has its identity with the first of its spans that comes out.  Python gives it, but for
+   one that is kept in any case and continues none of another process. */
 
 #include "encoder.h"
 
