@@ -65,7 +65,7 @@ def _registered(selector: object) -> tuple[Any, ...]:
 def _end(handles: Iterable[Any]) -> None:
     state = local.state
     for handle in handles:
-        lifetime = getattr(handle, "_lifetime", None)
+        lifetime: Any = getattr(handle, "_lifetime", None)
         if issubclass(type(lifetime), Lifetime) and handle._task is None:
             end(state, lifetime, CANCELLED)
 
@@ -73,7 +73,7 @@ def _end(handles: Iterable[Any]) -> None:
 def _call_exception_handler(wrapped: Any, loop: Any, args: Any, kwargs: Any) -> None:
     context = args[0] if args else kwargs.get("context")
     if isinstance(context, dict):
-        lifetime = getattr(context.get("handle"), "_lifetime", None)
+        lifetime: Any = getattr(context.get("handle"), "_lifetime", None)
         error = context.get("exception")
         if issubclass(type(lifetime), Lifetime) and isinstance(error, BaseException):
             failed(lifetime, error)

@@ -69,6 +69,6 @@ def _process_exited(wrapped: Any, transport: Any, args: Any, kwargs: Any) -> Non
 def end_what_nobody_settles(protocol: Any) -> None:
     """Asyncio makes a future for the end of a standard input, also where there is no pipe to it."""
     # A test's stand-in has any attribute, of its own kind.
-    lifetime = getattr(getattr(protocol, "_stdin_closed", None), "_lifetime", None)
+    lifetime: Any = getattr(getattr(protocol, "_stdin_closed", None), "_lifetime", None)
     if issubclass(type(lifetime), Lifetime):
         end(local.state, lifetime, CLOSED)

@@ -12,7 +12,7 @@ derives from a stand-in may get the original as its base instead, and `type` for
 
 import copyreg
 import sys
-from _abc import _abc_init
+from _abc import _abc_init  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections.abc import Callable
 from operator import itemgetter

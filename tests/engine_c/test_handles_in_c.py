@@ -16,6 +16,7 @@ import traceback
 import weakref
 from asyncio import events
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,8 +300,8 @@ def test_a_future_that_was_never_constructed_does_what_asyncios_does() -> None:
     stock = vars(Future)["_stands_for"]
     for method, args in (("set_result", (1,)), ("cancel", ()), ("done", ()), ("result", ())):
         ours, theirs = Future.__new__(Future), stock.__new__(stock)
-        assert outcome(lambda o=ours, m=method, a=args: getattr(o, m)(*a)) == outcome(
-            lambda o=theirs, m=method, a=args: getattr(o, m)(*a)
+        assert outcome(partial(getattr(ours, method), *args)) == outcome(
+            partial(getattr(theirs, method), *args)
         )
     assert not hasattr(Future.__new__(Future), "_lifetime")
 
@@ -324,7 +325,7 @@ def test_what_a_future_refuses_it_refuses_in_asyncios_words(
 ) -> None:
     stock = vars(Future)["_stands_for"]
     ours, theirs = (
-        outcome(lambda k=kind: getattr(k(loop=loop), method)(*args, **kwargs))
+        outcome(partial(getattr(kind(loop=loop), method), *args, **kwargs))
         for kind in (Future, stock)
     )
     assert ours == theirs
