@@ -164,8 +164,8 @@ callback_failed(ThreadState *state, Lifetime *lifetime, Turn *turn)
     PyObject *args[] = {error, (PyObject *)state, (PyObject *)lifetime,
                         (PyObject *)turn->previous};
     PyObject *nothing = left_by == NULL ? NULL : PyObject_Vectorcall(left_by, args, 4, NULL);
-    if (nothing == NULL) {
-        PyErr_Clear();
+    if (nothing == NULL && PyErr_Occurred()) {
+        exception_dropped();
     }
     if (nothing == NULL && state->current == lifetime) {
         turn_end(state, lifetime, turn, lifetime->type->once, FAILED);
@@ -215,8 +215,8 @@ call_scopes(const char *name, ThreadState *state, PyObject *argument)
     Pending pending;
     pending_save(&pending);
     PyObject *nothing = function == NULL ? NULL : PyObject_Vectorcall(function, args, 2, NULL);
-    if (nothing == NULL) {
-        PyErr_Clear();
+    if (nothing == NULL && PyErr_Occurred()) {
+        exception_dropped();
     }
     Py_XDECREF(nothing);
     pending_restore(&pending);
@@ -319,8 +319,8 @@ give_up(void)
     Pending pending;
     pending_save(&pending);
     PyObject *nothing = PyObject_CallOneArg(function, (PyObject *)state);
-    if (nothing == NULL) {
-        PyErr_Clear();
+    if (nothing == NULL && PyErr_Occurred()) {
+        exception_dropped();
     }
     Py_XDECREF(nothing);
     pending_restore(&pending);

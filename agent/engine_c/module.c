@@ -17,12 +17,17 @@ add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject *
     return PyModule_AddObjectRef(module, strrchr(spec->name, '.') + 1, made);
 }
 
-PyObject *
-python_function(const char *name)
+/* What was found for a name, by its address: names are literals.  Emptied by `tell`. */
+#define REMEMBERED 64 /* a power of 2 */
+
+static struct {
+    const char *name;
+    PyObject *function; /* borrowed from `engine.python` */
+} found[REMEMBERED];
+
+static PyObject *
+look_up(const char *name)
 {
-    if (engine.python == NULL) {
-        return NULL;
-    }
     Pending pending;
     pending_save(&pending);
     PyObject *key = PyUnicode_FromString(name);
@@ -30,6 +35,21 @@ python_function(const char *name)
     Py_XDECREF(key);
     PyErr_Clear();
     pending_restore(&pending);
+    return function;
+}
+
+PyObject *
+python_function(const char *name)
+{
+    size_t nth = ((uintptr_t)name ^ (uintptr_t)name >> 6) & (REMEMBERED - 1);
+    if (LIKELY(found[nth].name == name)) {
+        return found[nth].function;
+    }
+    PyObject *function = engine.python == NULL ? NULL : look_up(name);
+    if (function != NULL) {
+        found[nth].name = name;
+        found[nth].function = function;
+    }
     return function;
 }
 
@@ -68,7 +88,11 @@ tell(PyObject *Py_UNUSED(module), PyObject *args, PyObject *functions)
         PyErr_SetString(PyExc_TypeError, "expected functions by name");
         return NULL;
     }
-    return PyDict_Update(engine.python, functions) < 0 ? NULL : Py_NewRef(Py_None);
+    /* Those that are replaced may run code when they are dropped, which may look others up. */
+    memset(found, 0, sizeof(found));
+    int failed = PyDict_Update(engine.python, functions);
+    memset(found, 0, sizeof(found));
+    return failed ? NULL : Py_NewRef(Py_None);
 }
 
 /* The singletons that hot paths look at: their names, types and places. */
