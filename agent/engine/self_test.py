@@ -10,7 +10,7 @@ Start-up path: it takes some 100 µs, and leaves nothing behind.
 from types import CodeType
 from typing import Any
 
-from .. import _engine  # type: ignore[attr-defined]
+from . import twin
 from .dispatch import listeners
 from .events import create, end, enter, leave, resolve
 from .execution import execution_async_id, local
@@ -48,7 +48,7 @@ class _Life:
         finally:
             self._listen(False)
             recorder.on, recorder.sends, recorder.sites = before
-            _engine.restart_async_ids()
+            twin.restart_async_ids()
 
     def _listen(self, on: bool) -> None:
         for event in ("init", "before", "after", "promise_resolve", "destroy"):

@@ -84,19 +84,18 @@ class World:
 
     def callback(self) -> Callable[..., Any]:
         """Something that can be called, if not always with what it is given."""
-        return dice.choice(
-            [
-                plain_function,
-                hostile.hostile_function,
-                hostile.no_arguments,
-                hostile.Hostile(),
-                partial(hostile.hostile_function, *self.some()),
-                self.do_more,
-                self.recurse,
-                int,
-                [].append,
-            ]
-        )
+        found: list[Callable[..., Any]] = [
+            plain_function,
+            hostile.hostile_function,
+            hostile.no_arguments,
+            hostile.Hostile(),
+            partial(hostile.hostile_function, *self.some()),
+            self.do_more,
+            self.recurse,
+            int,
+            [].append,
+        ]
+        return dice.choice(found)
 
     def do_more(self, *args: object) -> object:
         """An act inside of another."""
@@ -137,7 +136,7 @@ def wrong_hook(world: World) -> None:
 @act
 def hook_of_every_shape(world: World) -> None:
     events = ("init", "before", "after", "destroy", "promise_resolve")
-    shapes = [world.callback, world.anything, lambda: None]
+    shapes: list[Callable[[], Any]] = [world.callback, world.anything, lambda: None]
     made = {event: dice.choice(shapes)() for event in events if dice.random() < 0.5}
     enabled(world, whence.create_hook(**made))
 
@@ -209,7 +208,7 @@ def hostile_resource_class() -> type[Any]:
 
 @act
 def resource(world: World) -> None:
-    kind = dice.choice([whence.AsyncResource, hostile_resource_class()])
+    kind: Any = dice.choice([whence.AsyncResource, hostile_resource_class()])
     name = dice.choice(["fuzz", hostile.HostileStr("fuzz"), world.anything()])
     given: dict[str, Any] = {}
     if dice.random() < 0.5:
@@ -231,7 +230,7 @@ def use_of_a_resource(world: World) -> None:
         lambda: whence.AsyncResource.bind_function(world.callback(), world.anything())(),
         lambda: made.__init__("again"),
         lambda: whence.AsyncResource.run_in_async_scope(world.anything(), world.callback()),
-        lambda: world.keep(type(made).__new__(type(made))),
+        lambda: world.keep(object.__new__(type(made))),
     ]
     dice.choice(uses)()
 
@@ -269,13 +268,13 @@ def wrong_call(world: World) -> None:
 
 @act
 def handle(world: World) -> None:
-    kind = dice.choice([asyncio.Handle, asyncio.TimerHandle])
+    kind: Any = dice.choice([asyncio.Handle, asyncio.TimerHandle])
     if dice.random() < 0.4:
-        made = kind.__new__(kind)  # type: ignore[call-overload]
+        made = kind.__new__(kind)
     elif kind is asyncio.Handle:
         made = kind(world.callback(), (), world.loop, context(world))
     else:
-        made = kind(1.0, world.callback(), (), world.loop, context(world))  # type: ignore[call-arg, arg-type]
+        made = kind(1.0, world.callback(), (), world.loop, context(world))
     world.keep(made)
 
 
@@ -317,7 +316,7 @@ def field(made: object) -> str:
 
 @act
 def future(world: World) -> None:
-    kinds = [
+    kinds: list[Callable[[], Any]] = [
         lambda: world.loop.create_future(),
         lambda: asyncio.Future(loop=world.loop),
         lambda: hostile.hostile_class("HostileFuture", asyncio.Future, leave=("__del__",))(
@@ -366,7 +365,7 @@ def task(world: World) -> None:
             world.anything(),
         ]
     )
-    kinds = [
+    kinds: list[Callable[[], Any]] = [
         lambda: world.loop.create_task(made),
         lambda: world.loop.create_task(made, name=world.anything()),
         lambda: asyncio.Task(made, loop=world.loop),
@@ -414,9 +413,11 @@ def use_of_a_task(world: World) -> None:
 
 @act
 def thread(world: World) -> None:
+    works: list[Callable[[], Any]] = [gc.collect, plain_function, whence.execution_async_resource]
+
     def work() -> None:
         for _ in range(3):
-            dice.choice([gc.collect, plain_function, whence.execution_async_resource])()
+            dice.choice(works)()
             world.loop.call_soon_threadsafe(plain_function)
 
     world.keep(world.loop.run_in_executor(None, work))
