@@ -163,7 +163,8 @@ def values() -> list[Any]:
         BaseException, lambda: None, lambda *args: 1 // 0, plain_function, hostile_function,
         no_arguments, coroutine_function, generator_function, Hostile, Hostile(), Coroutine(),
         HostileStr("hostile"), HostileInt(3), HostileFloat(0.001), HostileTuple((1,)),
-        HostileDict(init=1), memoryview(b"x"), property(), staticmethod(len), classmethod(hostile_function),
+        HostileDict(init=1), memoryview(b"x"), property(), staticmethod(len),
+        classmethod(hostile_function),
         type("Metaclass", (type,), {"__call__": _method(lambda self: None)})("Made", (), {}),
     ]  # fmt: skip
 
