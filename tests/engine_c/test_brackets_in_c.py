@@ -95,7 +95,8 @@ def test_it_is_copied_with_its_fields_and_attributes() -> None:
     callback.note = "mine"
     twin_of_it: Any = copy.copy(callback)
     assert (twin_of_it.callback, twin_of_it.args, twin_of_it.note) == (int, ("5", 16), "mine")
-    assert [type(twin_of_it)] == [Callback]
+    kind: type = type(twin_of_it)
+    assert kind is Callback
     assert pickle.loads(pickle.dumps(callback)).args == ("5", 16)
     twin_of_it.note = "its own"
     assert callback.note == "mine"

@@ -125,6 +125,7 @@ def until_it_works(part: Callable[..., None], *makes: Callable[[], object]) -> N
 
 
 if __name__ == "__main__":
-    for part, *makes in ((push,), (place, unlinked), (pack, placed)):
+    parts: list[Any] = [(push,), (place, unlinked), (pack, placed)]
+    for part, *makes in parts:
         part(*(make() for make in makes))
         until_it_works(part, *makes)
