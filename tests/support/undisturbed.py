@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from launching import Finished, Launcher
+from whence.engine import twin
 
 _PRELUDE = """
 import asyncio
@@ -83,3 +84,37 @@ class Undisturbed:
             )
             if said != plain:
                 pytest.fail("\n".join(changes), pytrace=False)
+
+    def check_keeps_no_more(self, program: str, *shown: str, counts: bool = False) -> None:
+        """The same of a program that prints what is alive and how many refer to it.
+
+        The engine in C has no frames, and so keeps less than asyncio does: there what is "gone" may
+        have been "alive", and a number may be smaller; with `counts`, down to nothing."""
+        if not twin.IN_C:
+            self.check(program, *shown)
+            return
+        plain = self.says(program, "plain")
+        missing = [text for text in shown if text not in plain]
+        assert not missing, f"the program does not show {missing}:\n{plain}"
+        for mode in MODES:
+            most, kept = _numbers(plain), _numbers(self.says(program, mode))
+            assert set(kept) <= set(most) if counts else set(kept) == set(most)
+            more = {
+                what: (most[what], kept[what]) for what in kept if not _no_more(kept, most, what)
+            }
+            assert more == {}
+
+
+def _numbers(text: str) -> dict[str, list[int]]:
+    """What stands in each line beside numbers, of which "alive" is 1 and "gone" 0."""
+    found: dict[str, list[int]] = {}
+    for line in text.splitlines():
+        line = re.sub(r"\balive$", "1", re.sub(r"\bgone$", "0", line))
+        what = re.sub(r"(?<!\S)\d+", "N", line)
+        found.setdefault(what, []).extend(int(n) for n in re.findall(r"(?<!\S)\d+", line))
+    return found
+
+
+def _no_more(kept: dict[str, list[int]], most: dict[str, list[int]], what: str) -> bool:
+    here, there = kept[what], most[what]
+    return len(here) == len(there) and all(a <= b for a, b in zip(here, there, strict=True))
