@@ -316,6 +316,22 @@ collected_clear(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* The lifetimes that wait. */
+static PyObject *
+collected_iterate(PyObject *Py_UNUSED(self))
+{
+    PyObject *waiting = PyList_New(0);
+    for (size_t nth = 0; waiting != NULL && nth < collected.number; nth++) {
+        size_t place = (collected.first + nth) & (collected.capacity - 1);
+        if (PyList_Append(waiting, collected.items[place]) < 0) {
+            Py_CLEAR(waiting);
+        }
+    }
+    PyObject *iterator = waiting == NULL ? NULL : PyObject_GetIter(waiting);
+    Py_XDECREF(waiting);
+    return iterator;
+}
+
 static PyMethodDef collected_methods[] = {
     {"clear", collected_clear, METH_NOARGS, "Forget what waits."},
     {NULL, NULL, 0, NULL},
@@ -325,6 +341,7 @@ static PyType_Slot collected_slots[] = {
     {Py_tp_doc, "What was collected, or is to be called, and waits for the next event."},
     {Py_tp_methods, collected_methods},
     {Py_sq_length, collected_length},
+    {Py_tp_iter, collected_iterate},
     {0, NULL},
 };
 

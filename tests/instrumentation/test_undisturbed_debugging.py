@@ -32,6 +32,7 @@ def test_debug_mode_names_the_places_of_creation(undisturbed: Undisturbed) -> No
 
         async def main():
             loop = asyncio.get_running_loop()
+            loop.slow_callback_duration = 100
             ours, theirs = socket.socketpair()
             show("reader", loop._add_reader(ours.fileno(), print)._source_traceback)
             show("writer", loop._add_writer(ours.fileno(), print)._source_traceback)

@@ -39,6 +39,7 @@ def test_how_objects_show_themselves(undisturbed: Undisturbed) -> None:
             )
             for debug in (False, True):
                 loop.set_debug(debug)
+                loop.slow_callback_duration = 100
                 for each in callbacks:
                     handle = loop.call_soon(each)
                     print(handle, handle._callback == each, handle._args, type(handle))

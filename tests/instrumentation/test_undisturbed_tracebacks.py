@@ -338,6 +338,7 @@ def test_a_failing_job(undisturbed: Undisturbed) -> None:
             except RuntimeError as error:
                 show(error)
             loop.set_debug(True)
+            loop.slow_callback_duration = 100
             for executor in (None, Inline()):
                 for wrong in (5, main):
                     try:

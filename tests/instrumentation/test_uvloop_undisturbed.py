@@ -42,6 +42,7 @@ def test_how_objects_show_themselves(undisturbed: Undisturbed) -> None:
             )
             for debug in (False, True):
                 loop.set_debug(debug)
+                loop.slow_callback_duration = 100
                 for each in callbacks:
                     handle = loop.call_soon(each)
                     print(handle, type(handle), handle.cancelled())
@@ -178,6 +179,7 @@ def test_the_tracebacks_and_the_log_of_what_fails(undisturbed: Undisturbed) -> N
             loop = asyncio.get_running_loop()
             for debug in (False, True):
                 loop.set_debug(debug)
+                loop.slow_callback_duration = 100
                 loop.call_soon(fail, 1)
                 loop.call_soon_threadsafe(fail)
                 await asyncio.sleep(0.001)
