@@ -40,6 +40,7 @@ bench:
 	done
 
 measure: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks --loop asyncio,uvloop
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.startup
