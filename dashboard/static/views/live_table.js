@@ -35,6 +35,8 @@ export class LiveTable {
     this.absent = h("p", { class: "card absent muted" });
     this.reasons = h("div");
     this.asking = h("button", { "aria-expanded": "false", on: { click: () => this.#askWhy() } }, "What keeps it alive?");
+    // Until it is known which process is meant.
+    this.asking.hidden = true;
     this.element = h("section", { class: "live" }, h("div", { class: "head" }, h("h2", {}, "Open now"), this.said, h("div", { class: "end" }, this.filter, this.asking)), this.reasons, this.absent, this.table.element);
     this.keys = { w: ["what keeps the process alive", () => this.#askWhy()] };
   }
