@@ -217,9 +217,11 @@ def set_hook_error_policy(policy: str) -> None:
     goes on.  May be changed at any time, from any thread.  Another value: ValueError.
     """
     global _exit_on_error
-    if policy not in ("exit", "log"):
+    # By its type and text: an object of the program's may say that it equals anything.
+    text = str.__str__(policy) if issubclass(type(policy), str) else ""
+    if text not in ("exit", "log"):
         raise ValueError(f"expected the hook error policy 'exit' or 'log', not {policy!r}")
-    _exit_on_error = policy == "exit"
+    _exit_on_error = text == "exit"
 
 
 def hook_error_policy() -> str:
