@@ -152,16 +152,19 @@ def test_what_may_be_tried_again_over_grpc_waits(
 
 
 @pytest.mark.parametrize(
-    ("header", "least", "most"),
-    [
-        ("7", 7, 7),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
-        (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
-    ],
+    ("when", "least", "most"),
+    [("7", 7, 7), (timedelta(hours=1), 3000, 3600), (timedelta(hours=-1), 0, 0)],
+    ids=["in seconds", "at a time", "at a time that is over"],
 )
 def test_the_receiver_may_say_when_to_come_again(
-    lives: Lives, http_receiver: HttpReceiver, started: Any, header: str, least: int, most: int
+    lives: Lives,
+    http_receiver: HttpReceiver,
+    started: Any,
+    when: str | timedelta,
+    least: int,
+    most: int,
 ) -> None:
+    header = when if isinstance(when, str) else format_datetime(datetime.now(UTC) + when, True)
     http_receiver.status, http_receiver.more_headers = 429, {"Retry-After": header}
     exporter = started(endpoint=http_receiver.url)
     with pytest.raises(ExportError) as caught:
