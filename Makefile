@@ -21,13 +21,16 @@ lint: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types .
 	$(BIN)/mypy
 
+# A report is written to where stderr was at the start, and ends the process: pytest must not have
+# caught that.
 # The engine in C with every access to memory checked, and every operation that C does not define.
 sanitize: $(VENV)/ready
 	CFLAGS="$(SANITIZERS) -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g" \
 	    LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py --quiet build_ext --inplace --force
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	    WHENCE_ENGINE=c $(BIN)/python -m pytest --numprocesses=0 $(TESTS)
+	    WHENCE_ENGINE=c $(BIN)/python -m pytest --numprocesses=0 --capture=sys \
+	    --timeout=1200 $(TESTS)
 	$(BIN)/python setup.py --quiet build_ext --inplace --force
 
 demo: $(VENV)/ready

@@ -8,7 +8,7 @@ import os
 import sys
 
 from . import ending, engine, recording
-from .engine import twin
+from .engine import handle_classes, twin
 from .report import StartFacts, end_block, only_in, say, start_line, warn
 from .sending import pipeline
 from .serving import server
@@ -158,9 +158,9 @@ def _attach_from_environment() -> None:
 def _start(chosen: Settings) -> None:
     global _settings
     _settings = chosen
-    complaint = twin.complaint()
-    if complaint:
-        warn(complaint)
+    for complaint in (twin.complaint(), handle_classes.complaint()):
+        if complaint:
+            warn(complaint)
     recording.start(chosen)
     pipeline.start(chosen)
     server.start(chosen)

@@ -2,13 +2,22 @@
 
 from asyncio import BaseEventLoop, events, selector_events
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from whence.engine import CANCELLED, CLOSED, MakingHandle, end, local
-from whence.engine.handles import LOOP_METHODS, Handle, TimerHandle
+from whence.engine import (
+    CANCELLED,
+    CLOSED,
+    MakingHandle,
+    asyncio_self_test,
+    end,
+    handle_classes,
+    local,
+    twin,
+)
 from whence.engine.resource_types import READER, SIGNAL_HANDLE, WRITER, ResourceType
 
-from .patching import Patches, leave_traceback, looks_like
+from .patching import Patches, found, leave_traceback, looks_like
 
 try:
     from asyncio import unix_events
@@ -17,11 +26,38 @@ except ImportError:  # Windows
 
 
 def install(patches: Patches) -> None:
-    """Have asyncio build handles that tell their lives."""
-    patches.replace(events, "Handle", Handle)
-    patches.replace(events, "TimerHandle", TimerHandle)
-    for name, method in LOOP_METHODS.items():
-        patches.replace(BaseEventLoop, name, method)
+    """Have asyncio's handles tell their lives."""
+    if twin.IN_C and not handle_classes.proven:
+        _prove()
+    see = _see_stock if handle_classes.keeps_stock else _stand_in
+    see(patches)
+    _see_what_is_registered(patches)
+
+
+def _prove() -> None:
+    """Try what is in C, and keep asyncio's own classes of handles if ours do not fit.
+
+    Nothing is put in if those cannot be followed either: the program runs unseen."""
+    if not handle_classes.keeps_stock and (why := _failure(_stand_in)):
+        handle_classes.keep_stock(why)
+    if handle_classes.keeps_stock and (why := _failure(_see_stock)):
+        raise RuntimeError(why)
+    handle_classes.proven = True
+
+
+def _failure(see: Callable[[Patches], None]) -> str:
+    """What is wrong with handles that are seen so, on one line; nothing if nothing is."""
+    trial = Patches()
+    try:
+        see(trial)
+        return asyncio_self_test.failure()
+    except Exception as error:
+        return twin.on_one_line(error)
+    finally:
+        trial.undo()
+
+
+def _see_what_is_registered(patches: Patches) -> None:
     loop: Any = selector_events.BaseSelectorEventLoop
     patches.replace(loop, "_add_reader", _registering(READER, loop._add_reader))
     patches.replace(loop, "_add_writer", _registering(WRITER, loop._add_writer))
@@ -31,6 +67,26 @@ def install(patches: Patches) -> None:
         patches.replace(loop, "add_signal_handler", add)
         patches.wrap(loop, "add_signal_handler", _changing_signals)
         patches.wrap(loop, "remove_signal_handler", _changing_signals)
+
+
+def _stand_in(patches: Patches) -> None:
+    from whence.engine.handles import LOOP_METHODS, Handle, TimerHandle
+
+    patches.replace(events, "Handle", Handle)
+    patches.replace(events, "TimerHandle", TimerHandle)
+    for name, method in LOOP_METHODS.items():
+        patches.replace(BaseEventLoop, name, method)
+
+
+def _see_stock(patches: Patches) -> None:
+    from whence.engine.stock_handles import METHODS, PROPERTIES
+
+    for name, kept in PROPERTIES.items():
+        setattr(events.Handle, name, kept)
+        patches.on_undo(partial(delattr, events.Handle, name))
+    for owner, name, make in METHODS:
+        original = found(owner, name)
+        patches.replace(owner, name, looks_like(original)(make(original)))
 
 
 def _registering(row: ResourceType, original: Callable[..., Any]) -> Callable[..., Any]:

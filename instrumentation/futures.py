@@ -9,6 +9,7 @@ from asyncio import futures, tasks
 from contextvars import copy_context
 from typing import Any
 
+from whence.engine import asyncio_self_test, twin
 from whence.engine.futures import Future
 from whence.engine.standin import StandIn
 
@@ -26,6 +27,8 @@ IMPOSSIBLE = {
 
 def install(patches: Patches) -> None:
     """Have the names that futures are made by name ours."""
+    if twin.IN_C and (why := asyncio_self_test.failure_of_futures()):
+        raise RuntimeError(why)
     patches.replace(futures, "Future", Future)
     patches.replace(asyncio, "Future", Future)
     patches.replace(tasks, "_GatheringFuture", _gathering_future())

@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -22,6 +23,10 @@ if TYPE_CHECKING:  # gRPC takes its time to be imported, and most tests need no 
     from receivers import GrpcReceiver, HttpReceiver
 
 ROOT = Path(__file__).parent.parent
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell: Ctrl-C would interrupt no test, nor what tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _left_open: list[str] = []
 """Tests that closed a loop of uvloop with something open on it.

@@ -21,6 +21,7 @@ _KNOWN = {row.variable for row in TABLE} | {
     RUN_PID,
     "WHENCE_DISABLED",
     "WHENCE_ENGINE",
+    "WHENCE_HANDLES",
 }
 _USER_INFO = re.compile("//[^/@]*@")
 """Of a URL: a report is shown to others, and that may be a password."""

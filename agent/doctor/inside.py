@@ -119,14 +119,20 @@ def _instrumentation(state: Any, libraries: dict[str, dict[str, Any]]) -> dict[s
 
 
 def _engine() -> dict[str, Any]:
-    from ..engine import handles
+    from ..engine import handle_classes, handles
 
     slower = dict(twin.slower)
     if not handles._FIELDS_KNOWN:
         slower["handles are made by asyncio's constructor"] = (
             "asyncio's Handle has other fields in this Python than those that are known"
         )
-    return {"name": engine.NAME, "why_not_c": twin.why_not, "slower": slower}
+    keeps_stock = handle_classes.keeps_stock
+    return {
+        "name": engine.NAME,
+        "why_not_c": twin.why_not,
+        "handles": handle_classes.STOCK if keeps_stock else handle_classes.TRACKED,
+        "slower": slower,
+    }
 
 
 def _loops(asyncio: Any) -> list[tuple[str, Callable[[], Any]]]:

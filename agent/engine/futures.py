@@ -165,4 +165,8 @@ if twin.IN_C and not TYPE_CHECKING:
     from .._engine import make_future
 
     twin.tell(leave_out_ours=sites.leave_out_ours)
-    Future = stand_in_of_c(make_future(_Stock), _Stock, _gives_way=True)
+    try:
+        Future = stand_in_of_c(make_future(_Stock), _Stock, _gives_way=True)
+    except TypeError as error:
+        # asyncio's is not what C knows: a class in Python, say.
+        twin.slower["futures are of a class in Python"] = twin.on_one_line(error)

@@ -16,7 +16,7 @@ from contextvars import Context, copy_context
 from sys import maxsize
 from typing import TYPE_CHECKING, Any
 
-from . import twin
+from . import handle_classes, twin
 from .blocks import held
 from .dispatch import emit_init, hook_failed, hooks_changed, listeners
 from .events import collected, drain_collected, end
@@ -35,7 +35,7 @@ _stock_timer_init = events.TimerHandle.__init__
 _stock_run: Callable[[events.Handle], None] = events.Handle._run
 _stock_cancel = events.Handle.cancel
 _stock_timer_cancel = events.TimerHandle.cancel
-_stock_time = asyncio.BaseEventLoop.time
+stock_time = asyncio.BaseEventLoop.time
 
 _FIELDS_KNOWN = set(events.Handle.__slots__) == {
     "__weakref__",
@@ -51,7 +51,7 @@ _FIELDS_KNOWN = set(events.Handle.__slots__) == {
 cost a tenth of a callback.  In a later Python that has more, its constructor is called."""
 
 
-class _Tracked:
+class Tracked:
     """What Handle and TimerHandle have in common."""
 
     __slots__ = ()
@@ -142,7 +142,7 @@ class _Tracked:
             self = task = None  # type: ignore[assignment]
 
 
-class Handle(_Tracked, events.Handle, metaclass=StandIn):
+class Handle(Tracked, events.Handle, metaclass=StandIn):
     """A callback: once by call_soon, or again and again for a descriptor or a signal."""
 
     __slots__ = ("__dict__", "_lifetime", "_task")
@@ -229,7 +229,7 @@ class Handle(_Tracked, events.Handle, metaclass=StandIn):
             end(local.state, self._lifetime, CANCELLED)
 
 
-class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
+class TimerHandle(Tracked, events.TimerHandle, metaclass=StandIn):
     """A callback for a time."""
 
     __slots__ = ("__dict__", "_lifetime", "_task")
@@ -263,7 +263,7 @@ class TimerHandle(_Tracked, events.TimerHandle, metaclass=StandIn):
             lifetime: Any = begin(TIMER_HANDLE, trigger, state, 3)
             describe_timer(lifetime, trigger, callback)
             try:
-                if type(loop).time is _stock_time:
+                if type(loop).time is stock_time:
                     due = int(when * 1e9)
                 else:
                     due = lifetime.created + int((when - loop.time()) * 1e9)
@@ -300,7 +300,7 @@ LOOP_METHODS: dict[str, Any] = {}
 
 With this engine they are asyncio's own, and build our handles by looking up their names."""
 
-if twin.IN_C and not TYPE_CHECKING:
+if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
     from collections import deque
 
     from .._engine import know_run, make_handles, make_loop_methods

@@ -112,9 +112,10 @@ def complaint() -> str:
     return ""
 
 
-def restart_async_ids() -> None:
-    """Have the twin begin with the first id again: that of the self-test is nobody's."""
-    _twin.restart_async_ids()
+def return_async_ids(first: int, last: int) -> None:
+    """Have the twin give these once more, unless it has given another since: those of a self-test
+    are nobody's."""
+    _twin.return_async_ids(first, last)
 
 
 def tell(**functions: Callable[..., object]) -> None:

@@ -617,6 +617,7 @@ int scheduled_add(PyObject *module);
 int futures_add(PyObject *module);
 int handles_add(PyObject *module);
 int running_add(PyObject *module);
+int stock_handles_add(PyObject *module);
 int loop_methods_add(PyObject *module);
 int standin_add(PyObject *module);
 int callbacks_add(PyObject *module);

@@ -247,10 +247,17 @@ forget_thread_states(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* return_async_ids(first, last): unless somebody has had another since. */
 static PyObject *
-restart_async_ids(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+return_async_ids(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    next_async_id = FIRST_ASYNC_ID;
+    long long first, last;
+    if (!PyArg_ParseTuple(args, "LL:return_async_ids", &first, &last)) {
+        return NULL;
+    }
+    if (FIRST_ASYNC_ID <= first && first <= last && last + 1 == next_async_id) {
+        next_async_id = first;
+    }
     Py_RETURN_NONE;
 }
 
@@ -264,8 +271,8 @@ static PyMethodDef functions[] = {
      "The object that the executing resource's `init` was given; at the top level always the\n"
      "same object, which takes attributes."},
     {"new_async_id", make_async_id, METH_NOARGS, NULL},
-    {"restart_async_ids", restart_async_ids, METH_NOARGS,
-     "Begin with the first id again: that of the self-test is nobody's."},
+    {"return_async_ids", return_async_ids, METH_VARARGS,
+     "Have the ids from the first to the last, of a self-test, given once more."},
     {"forget_thread_states", forget_thread_states, METH_NOARGS,
      "After a fork: let every thread ask anew which is its state."},
     {NULL, NULL, 0, NULL},

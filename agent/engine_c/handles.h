@@ -110,6 +110,9 @@ void timer_created(PyObject *timer, int skip);
 /* `_run()` of both types. */
 PyObject *handle_run(PyObject *handle, PyObject *ignored);
 
+/* The turn of one with this lifetime, or of a step of this task; either may be NULL. */
+PyObject *handle_run_as(PyObject *handle, Lifetime *lifetime, PyObject *task);
+
 /* ---- futures.c ---------------------------------------------------------------------------- */
 
 /* Whether it is our class of futures; it may be NULL. */

@@ -578,6 +578,10 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
                           &PyType_Type, &deque)) {
         return NULL;
     }
+    if (Handle_Type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "expected the handles to be made before");
+        return NULL;
+    }
     stock.deque = (PyTypeObject *)Py_NewRef(deque);
     if (intern_names() < 0 || find_append() < 0 || look_up_modules(base_events) == NULL
         || look_at_stock() < 0) {

@@ -165,7 +165,7 @@ static int (*const subjects[])(PyObject *module) = {
     dispatch_add, methods_add, clock_add, sites_add, ring_add, identities_add, places_add,
     placing_add, packer_add, runs_add, posting_add,
     open_lifetimes_add, recorder_add, parents_add, events_add, standin_add, tasks_add, futures_add,
-    scheduled_add, handles_add, running_add, loop_methods_add, callbacks_add, scheduling_add,
+    scheduled_add, handles_add, running_add, stock_handles_add, loop_methods_add, callbacks_add, scheduling_add,
     protocols_add,
 };
 

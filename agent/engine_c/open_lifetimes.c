@@ -47,7 +47,8 @@ close_lifetime(RecordedLifetime *lifetime)
 static RecordedLifetime *
 list_find(int64_t async_id)
 {
-    if (newest == NULL) {
+    /* What is between the two ends can be subtracted from them, whatever was asked for. */
+    if (newest == NULL || async_id > newest->base.async_id || async_id < oldest->base.async_id) {
         return NULL;
     }
     RecordedLifetime *found;

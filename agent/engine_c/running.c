@@ -205,8 +205,8 @@ frames_are_watched(void)
 static inline bool
 is_regular(PyObject *handle, PyObject *callback, PyObject *args, PyObject *context)
 {
-    return callback != NULL && args != NULL && context != NULL && PyTuple_CheckExact(args)
-           && PyContext_CheckExact(context) && stock_code != NULL
+    return stock_code != NULL && callback != NULL && args != NULL && context != NULL
+           && PyTuple_CheckExact(args) && PyContext_CheckExact(context)
            && *handle_field(handle, handle_fields.source_traceback) == Py_None
            && !frames_are_watched();
 }
@@ -287,15 +287,13 @@ run_followed(PyObject *handle, ThreadState *state, Lifetime *lifetime, PyObject 
 }
 
 PyObject *
-handle_run(PyObject *handle, PyObject *Py_UNUSED(ignored))
+handle_run_as(PyObject *handle, Lifetime *lifetime, PyObject *task)
 {
-    Tracking *tracking = handle_tracking(handle);
     ThreadState *state = thread_state();
-    Lifetime *lifetime = tracking->lifetime;
     if (UNLIKELY(lifetime == NULL || state == NULL)) {
         return call_back(handle);
     }
-    PyObject *task = Py_XNewRef(tracking->task);
+    Py_XINCREF(task);
     Py_INCREF((PyObject *)lifetime);
     Py_INCREF((PyObject *)state);
     PyObject *result = run_followed(handle, state, lifetime, task);
@@ -303,6 +301,13 @@ handle_run(PyObject *handle, PyObject *Py_UNUSED(ignored))
     Py_DECREF((PyObject *)lifetime);
     Py_XDECREF(task);
     return result;
+}
+
+PyObject *
+handle_run(PyObject *handle, PyObject *Py_UNUSED(ignored))
+{
+    Tracking *tracking = handle_tracking(handle);
+    return handle_run_as(handle, tracking->lifetime, tracking->task);
 }
 
 /* ---- what is known of asyncio's `_run` ---- */
@@ -319,7 +324,7 @@ set_place(Place *place, PyObject *offset_and_line)
     return 0;
 }
 
-/* know_run(run, calling, reporting, shows_debug): once.  Offset and line of the two calls in it; None
+/* know_run(run, calling, reporting, shows_debug): the last one counts.  Offset and line of the two calls in it; None
    for them if it is not the function that is written out here. */
 static PyObject *
 know_run(PyObject *Py_UNUSED(module), PyObject *args)
@@ -329,7 +334,8 @@ know_run(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOp:know_run", &run, &calls, &reports, &debug)) {
         return NULL;
     }
-    stock_run = Py_NewRef(run);
+    Py_XSETREF(stock_run, Py_NewRef(run));
+    Py_CLEAR(stock_code);
     shows_debug = debug != 0;
     if (!PyFunction_Check(run) || !PyTuple_Check(calls) || !PyTuple_Check(reports)) {
         Py_RETURN_NONE;
@@ -337,7 +343,7 @@ know_run(PyObject *Py_UNUSED(module), PyObject *args)
     if (set_place(&calling, calls) < 0 || set_place(&reporting, reports) < 0) {
         return NULL;
     }
-    stock_globals = Py_NewRef(PyFunction_GetGlobals(run));
+    Py_XSETREF(stock_globals, Py_NewRef(PyFunction_GetGlobals(run)));
     stock_code = Py_NewRef(PyFunction_GetCode(run));
     Py_RETURN_NONE;
 }

@@ -17,7 +17,7 @@ import pytest
 import whence
 from telling import recorded, run_followed, told, turns
 from whence import AsyncResource, execution_async_id, trigger_async_id
-from whence.engine import RecordedLifetime, SpanLifetime, open_lifetimes
+from whence.engine import RecordedLifetime, SpanLifetime, handle_classes, open_lifetimes
 from whence.testing import Events, record
 
 MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
@@ -141,6 +141,7 @@ def test_what_a_handle_tells_of_itself(mode: None) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.skipif(handle_classes.keeps_stock, reason="a handle of asyncio's takes none")
 def test_a_handle_takes_attributes_and_weak_references() -> None:
     """SEMANTICS 9.4, 9.1."""
 
