@@ -15,8 +15,9 @@ The rules:
 - All three are called in the sender thread, and there the module is imported: it may import what
   it likes, and block; no two threads ever call it.
 - `batch` is a sequence of `whence.engine.SpanLifetime`.  It may be empty, which is only a chance to
-  do what was put off.  `whence.exporters.spans.span_maker(settings).spans_of(batch)` makes spans of
-  those that are sampled, `whence.exporters.readable` makes OpenTelemetry's of them.
+  do what was put off.  Afterwards it is emptied: who keeps lifetimes has a list of its own.
+  `whence.exporters.spans.span_maker(settings).spans_of(batch)` makes spans of those that are
+  sampled, `whence.exporters.readable` makes OpenTelemetry's of them.
 - `export` returns `whence.sending.exporting.Taken`: how many spans arrived, and how many were not
   sampled.  What did not arrive it says by raising `ExportError`, with the line for the user as
   text; then the destination is left alone for a while, or for as long as the error says.  It tries

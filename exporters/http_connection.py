@@ -3,13 +3,14 @@
 Each call of the system that may wait gives up the GIL, and a busy loop has it back for 5 ms before
 it gives it up in turn.  `http.client` sends head and body apart, and a socket with a timeout waits
 and sends by turns, a buffer at a time: a megabyte would take ten times as long as it needs.  The
-engine in C gives up the GIL once for all of it.
+engine in C gives up the GIL once for all of it, the answer included.
 """
 
+import io
 import socket
 import struct
 import sys
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from time import monotonic
 from typing import Any
 
@@ -45,18 +46,67 @@ class _AtOnce(HTTPConnection):
             self._parts = None
         self._send_all(parts, deadline)
 
+    def answer(self, deadline: float) -> HTTPResponse:
+        """The answer to what was posted.  Raises TimeoutError."""
+        assert self.sock is not None
+        self.sock.settimeout(left(deadline))
+        return self.getresponse()
+
     def _send_all(self, parts: list[Any], deadline: float) -> None:
         assert self.sock is not None
         self.sock.settimeout(left(deadline))
         self.sock.sendall(b"".join(parts))
 
 
+class _Rest(io.RawIOBase):
+    """An answer of which some has come already; what has not is read from the socket."""
+
+    def __init__(self, begun: bytes, sock: socket.socket, deadline: float) -> None:
+        self._begun = memoryview(begun)
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        if not self._begun:
+            self._sock.settimeout(left(self._deadline))
+            return self._sock.recv_into(into)
+        some = self._begun[: len(into)]
+        into[: len(some)] = some
+        self._begun = self._begun[len(some) :]
+        return len(some)
+
+
+class _Answering:
+    """What `HTTPResponse` asks of a socket."""
+
+    def __init__(self, rest: _Rest) -> None:
+        self._rest = rest
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._rest)
+
+
 class PlainConnection(_AtOnce):
     """Without TLS."""
 
+    _rest: _Rest | None = None
+
+    def response_class(self, sock: Any, **options: Any) -> HTTPResponse:  # type: ignore[override]
+        """Called by `http.client`, for the answer."""
+        rest, self._rest = self._rest, None
+        return HTTPResponse(sock if rest is None else _Answering(rest), **options)  # type: ignore[arg-type]
+
+    def answer(self, deadline: float) -> HTTPResponse:
+        """The answer to what was posted.  Raises TimeoutError."""
+        return super().answer(deadline) if self._rest is None else self.getresponse()
+
     def _send_all(self, parts: list[Any], deadline: float) -> None:
         if post is not None:
-            post(self.sock.fileno(), parts, left(deadline))
+            begun = post(self.sock.fileno(), parts, left(deadline))
+            self._rest = _Rest(begun, self.sock, deadline)
             return
         if not _WAITS_IN_THE_SYSTEM:
             super()._send_all(parts, deadline)

@@ -57,7 +57,7 @@ _STANDARD_SAMPLERS = frozenset(
 )
 
 
-_AT_ONCE = 256
+_AT_ONCE = 1024
 
 _DETECTORS = "opentelemetry_resource_detector"
 

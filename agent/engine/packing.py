@@ -16,8 +16,8 @@ ROOMS: tuple[str, ...] = ()
 to them by their index; the last one is nothing."""
 
 post: Any = None
-"""Sends a request on a socket, and waits for the answer to begin, without giving up the GIL but
-once.  None if the engine is in Python, or on Windows."""
+"""Sends a request of HTTP on a socket, and gives what has come of the answer once its head is
+there, without giving up the GIL but once.  None if the engine is in Python, or on Windows."""
 
 if twin.IN_C and not TYPE_CHECKING:
     from .._engine import ROOMS, Packer, post

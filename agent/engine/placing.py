@@ -27,10 +27,12 @@ _MOMENTS = 100
 def place_each(
     lifetimes: list[SpanLifetime], max_spans: int, place: Callable[[SpanLifetime], bool]
 ) -> list[SpanLifetime]:
-    """Place ended lifetimes; those that are exported.  `place` is for what is not ordinary."""
-    return [
+    """Place ended lifetimes: the list, which has those left that are exported.  `place` is for what
+    is not ordinary."""
+    lifetimes[:] = [
         lifetime for lifetime in lifetimes if place_ordinary(lifetime, max_spans) or place(lifetime)
     ]
+    return lifetimes
 
 
 def place_ordinary(lifetime: SpanLifetime, max_spans: int) -> bool:

@@ -65,10 +65,11 @@ class Tracer:
         """How many were left out with their traces, for which there was no room."""
 
     def place_all(self, lifetimes: list[SpanLifetime]) -> list[SpanLifetime]:
-        """Place ended lifetimes; those that are exported."""
+        """Place ended lifetimes: the list, which has those left that are exported."""
         if self._takes_all:
             return place_each(lifetimes, self.max_spans, self.place)
-        return [lifetime for lifetime in lifetimes if self.place(lifetime)]
+        lifetimes[:] = [lifetime for lifetime in lifetimes if self.place(lifetime)]
+        return lifetimes
 
     @property
     def _takes_all(self) -> bool:

@@ -1,6 +1,10 @@
 /* What the files of the encoder share: packer.c has spans gathered into records by gathering.c,
    which asks whose.c for ids, templates.c for what spans have in common, and appended.c for what
-   they have not; runs.c has writing.c make bytes of the records, and posting.c sends these. */
+   they have not; runs.c has writing.c make bytes of the records, and posting.c sends these.
+
+   A batch is megabytes, and so are its bytes: what is needed soon of the first is fetched ahead,
+   and the others are written and sent a piece at a time, while the processor has them in its
+   cache. */
 
 #ifndef WHENCE_ENCODER_H
 #define WHENCE_ENCODER_H
@@ -170,6 +174,14 @@ put_bytes(char *at, const void *bytes, size_t size)
     return at + size;
 }
 
+/* The bytes of a record's span, with tag and length. */
+static inline size_t
+record_size(const Record *record)
+{
+    return record->template == NULL ? record->size
+                                    : 1 + varint_size(record->size) + record->size;
+}
+
 /* Bytes of the buffer beyond a run, for the span that ends it. */
 #define SLACK (1 << 16)
 
@@ -216,9 +228,12 @@ typedef struct {
     size_t number;
     size_t allocated;
     size_t size;      /* of the run, as far as it is gathered */
+    size_t largest;   /* of its spans */
     uint64_t runs;    /* how many were begun */
     PyObject *others; /* a list of the bytes that records point to */
     PyObject *buffer; /* bytes with room for a run, which are used again and again; or NULL */
+    char *piece;      /* of a run that is written piece by piece; or NULL */
+    size_t piece_size;
 } Packer;
 
 /* What became of one; BROKEN is an exception that is set, FULL that it has to wait for the next
@@ -252,9 +267,8 @@ typedef struct {
     PyObject_HEAD
     Packer *packer;    /* owned */
     uint64_t nth;      /* of the packer's runs */
-    PyObject *storage; /* bytes that nobody else has, with room for all of it */
+    PyObject *storage; /* bytes with room for all of it, or NULL: nobody has asked for it whole */
     size_t size;
-    bool written;
 } Run;
 
 extern PyTypeObject *Run_Type;
@@ -262,11 +276,11 @@ extern PyTypeObject *Run_Type;
 /* Of what the packer has gathered: a new reference, NULL with an exception set. */
 Run *run_new(Packer *packer);
 
-/* False with an exception set, if it is over. */
-bool run_can_be_written(Run *run);
+/* Make ready for writing it piece by piece; false with an exception set, if it is over. */
+bool run_prepare(Run *run);
 
-/* Write it, if it is not written.  The second needs no GIL, as long as its packer is busy. */
-char *run_bytes(const Run *run);
-void run_write(Run *run);
+/* Write the records from here on that fit into a piece, into its packer's, and say how many bytes
+   these are; where the next piece begins.  Needs no GIL, as long as its packer is busy. */
+size_t run_write_piece(const Run *run, size_t record, size_t *size);
 
 #endif

@@ -286,19 +286,17 @@ gather_one(Packer *packer, SpanLifetime *lifetime)
     /* Not where it will stand: Python may be asked, and what that runs is anybody's. */
     Record record;
     Gathered gathered = take_span(packer, lifetime, place, &record);
-    size_t whole = 0;
     if (gathered == TAKEN) {
         record.size = size_of_message(&record);
-        whole = 1 + varint_size(record.size) + record.size;
     }
     else {
         packer->appended.size = appended;
     }
     if (gathered == LONG_WAY) {
         gathered = take_by_itself(packer, lifetime, &record);
-        whole = gathered == TAKEN ? record.size : 0;
     }
-    if (gathered != TAKEN || whole == 0) {
+    size_t whole = gathered == TAKEN ? record_size(&record) : 0;
+    if (whole == 0) {
         return gathered;
     }
     if (packer->number > 0 && packer->size + whole > packer->most + SLACK) {
@@ -310,5 +308,6 @@ gather_one(Packer *packer, SpanLifetime *lifetime)
     }
     packer->records[packer->number++] = record;
     packer->size += whole;
+    packer->largest = Py_MAX(packer->largest, whole);
     return TAKEN;
 }

@@ -16,21 +16,15 @@ static PyTypeObject *Packer_Type;
 static inline void
 prefetch(PyObject *batch, Py_ssize_t nth)
 {
-#if defined(__GNUC__) || defined(__clang__)
     if (nth < PyList_GET_SIZE(batch)) {
-        char *lifetime = (char *)PyList_GET_ITEM(batch, nth);
-        for (size_t line = 0; line < sizeof(SpanLifetime); line += 64) {
-            __builtin_prefetch(lifetime + line);
-        }
+        prefetch_object(PyList_GET_ITEM(batch, nth), sizeof(SpanLifetime));
     }
     if (nth - SOON / 2 < PyList_GET_SIZE(batch)) {
-        SpanLifetime *sooner = (SpanLifetime *)PyList_GET_ITEM(batch, nth - SOON / 2);
-        __builtin_prefetch(sooner->span);
-        __builtin_prefetch((char *)sooner->span + 64);
+        PyObject *sooner = PyList_GET_ITEM(batch, nth - SOON / 2);
+        if (PyObject_TypeCheck(sooner, SpanLifetime_Type)) {
+            prefetch_object(((SpanLifetime *)sooner)->span, sizeof(Span));
+        }
     }
-#else
-    (void)batch, (void)nth;
-#endif
 }
 
 /* Gather from here on until the run is full; where it ends, or -1 with an exception set. */
@@ -63,7 +57,7 @@ static void
 begin_run(Packer *packer)
 {
     packer->runs++;
-    packer->number = packer->size = packer->appended.size = 0;
+    packer->number = packer->size = packer->largest = packer->appended.size = 0;
     PyList_SetSlice(packer->others, 0, PyList_GET_SIZE(packer->others), NULL);
     PyErr_Clear();
     if (packer->appended.allocated > MOST_KEPT) {
@@ -208,6 +202,7 @@ packer_dealloc(PyObject *self)
     templates_clear(&packer->templates);
     PyMem_Free(packer->appended.bytes);
     PyMem_Free(packer->records);
+    PyMem_Free(packer->piece);
     type->tp_free(self);
     Py_DECREF(type);
 }

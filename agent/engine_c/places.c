@@ -13,6 +13,7 @@
    the program each time that so many are made. */
 #define MAX_FREE_SPANS 8192
 #define MAX_FREE_TRACES 1024
+#define SOON 8
 
 PyTypeObject *Trace_Type, *Span_Type;
 
@@ -172,6 +173,9 @@ span_new(Trace *trace, int64_t async_id, int64_t segment, Span *parent)
     Span *span;
     if (LIKELY(number_of_free_spans > 0)) {
         span = free_spans[--number_of_free_spans];
+        if (number_of_free_spans >= SOON) {
+            prefetch_object(free_spans[number_of_free_spans - SOON], sizeof(Span));
+        }
         PyObject_Init((PyObject *)span, Span_Type);
     }
     else {

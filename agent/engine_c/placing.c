@@ -217,26 +217,28 @@ place_ordinary(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nu
     return PyBool_FromLong(place_one((SpanLifetime *)args[0], max_spans));
 }
 
-/* Fetch what a lifetime that comes soon keeps in memory: they lie anywhere. */
-static inline void
-prefetch(PyObject *list, Py_ssize_t nth)
+#define SOON 8 /* lifetimes ahead */
+
+/* Leave in a list those that are not None.  Needs no memory. */
+static void
+close_gaps(PyObject *list)
 {
-#if defined(__GNUC__) || defined(__clang__)
-    if (nth < PyList_GET_SIZE(list)) {
-        char *lifetime = (char *)PyList_GET_ITEM(list, nth);
-        __builtin_prefetch(lifetime);
-        __builtin_prefetch(lifetime + 64);
-        __builtin_prefetch(lifetime + 128);
-        __builtin_prefetch(lifetime + 192);
-        __builtin_prefetch(lifetime + 256);
+    Py_ssize_t kept = 0;
+    for (Py_ssize_t nth = 0; nth < PyList_GET_SIZE(list); nth++) {
+        PyObject *item = PyList_GET_ITEM(list, nth);
+        if (item == Py_None) {
+            Py_DECREF(item);
+        }
+        else {
+            PyList_SET_ITEM(list, kept, item);
+            kept++;
+        }
     }
-#else
-    (void)list, (void)nth;
-#endif
+    Py_SET_SIZE(list, kept);
 }
 
-/* place_each(lifetimes, max_spans, place): those that are exported, a new list.  `place` is for
-   what is not ordinary. */
+/* place_each(lifetimes, max_spans, place): the list, which has those left that are exported.
+   `place` is for what is not ordinary. */
 static PyObject *
 place_each(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
 {
@@ -249,16 +251,14 @@ place_each(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number
     if (max_spans == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    PyObject *placed = PyList_New(0);
-    if (placed == NULL) {
-        return NULL;
-    }
+    bool has_gaps = false;
     for (Py_ssize_t nth = 0; nth < PyList_GET_SIZE(lifetimes); nth++) {
-        prefetch(lifetimes, nth + 8);
+        if (nth + SOON < PyList_GET_SIZE(lifetimes)) {
+            prefetch_object(PyList_GET_ITEM(lifetimes, nth + SOON), sizeof(SpanLifetime));
+        }
         PyObject *lifetime = PyList_GET_ITEM(lifetimes, nth);
         if (!PyObject_TypeCheck(lifetime, SpanLifetime_Type)) {
-            PyErr_Format(PyExc_TypeError, "expected a SpanLifetime, not %R", lifetime);
-            goto failed;
+            return PyErr_Format(PyExc_TypeError, "expected a SpanLifetime, not %R", lifetime);
         }
         int is_placed = place_one((SpanLifetime *)lifetime, max_spans);
         if (!is_placed) {
@@ -267,14 +267,18 @@ place_each(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number
             Py_XDECREF(result);
             Py_DECREF(lifetime);
         }
-        if (is_placed < 0 || (is_placed && PyList_Append(placed, lifetime) < 0)) {
-            goto failed;
+        if (is_placed < 0) {
+            return NULL;
+        }
+        if (!is_placed) {
+            has_gaps = true;
+            PyList_SetItem(lifetimes, nth, Py_NewRef(Py_None));
         }
     }
-    return placed;
-failed:
-    Py_DECREF(placed);
-    return NULL;
+    if (has_gaps) {
+        close_gaps(lifetimes);
+    }
+    return Py_NewRef(lifetimes);
 }
 
 static PyMethodDef functions[] = {
@@ -283,7 +287,7 @@ static PyMethodDef functions[] = {
     {"place_ordinary", (PyCFunction)(void (*)(void))place_ordinary, METH_FASTCALL,
      "Place an ended lifetime, if it is ordinary; whether it was."},
     {"place_each", (PyCFunction)(void (*)(void))place_each, METH_FASTCALL,
-     "Place ended lifetimes; those that are exported."},
+     "Place ended lifetimes: the list, which has those left that are exported."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -19,7 +19,7 @@ from time import monotonic
 from ..background import REFUSED, RUNS, Background, Signal, stay_unlisted
 from ..engine import Tracer, at_next_event, clock, local, recorder, ring
 from ..engine.events import loop_turns
-from ..engine.ring import NEVER
+from ..engine.ring import NEVER, let_go
 from ..listening.gathering import LOOK_EVERY, Gathering
 from ..report import warn
 from ..selection import wanted_traces
@@ -241,14 +241,13 @@ class Sender:
         while self._order is None:
             if len(ring):
                 self._load()
-            drained = ring.drain(BATCH)
-            batch = self._placed(drained)
-            self._announce(batch, len(drained))
+            taken, batch = self._take(BATCH)
+            self._announce(batch, taken)
             if batch:
                 self._export(batch)
             else:
                 self._retry()
-            if len(drained) < BATCH:
+            if taken < BATCH:
                 break
         if self._order is None and monotonic() >= self._next_scan:
             self._send_long_open()
@@ -272,8 +271,11 @@ class Sender:
             if self._order is not None:
                 return
 
-    def _placed(self, drained: "list[SpanLifetime]") -> "list[SpanLifetime]":
-        return self.tracer.place_all(drained)
+    def _take(self, most: int) -> "tuple[int, list[SpanLifetime]]":
+        """How many came out of the ring, and those of them that are exported."""
+        drained = ring.drain(most)
+        taken = len(drained)
+        return taken, self.tracer.place_all(drained)
 
     def _announce(self, batch: "list[SpanLifetime]", taken: int) -> None:
         """Make what comes next the destinations' to count: it may be the end before they do."""
@@ -314,8 +316,8 @@ class Sender:
 
     def _finish_sending(self) -> None:
         while len(ring) and monotonic() < self._stop_by:
-            drained = ring.drain(LAST_BATCH)
-            self._export_last(self._placed(drained), len(drained))
+            taken, batch = self._take(LAST_BATCH)
+            self._export_last(batch, taken)
         for nth, destination in enumerate(self.destinations):
             if destination.waiting:
                 destination.export([], self._share(nth))
@@ -355,6 +357,7 @@ class Sender:
         self.gathering.take(batch)
         for destination in self.destinations:
             destination.export(batch)
+        let_go(batch)
         stay_unlisted()
 
     def _export_last(self, batch: "list[SpanLifetime]", taken: int) -> None:

@@ -105,11 +105,9 @@ class HttpTransport:
         if connection is None:
             connection = self._new_connection(left(deadline))
             connection.connect()
-        assert connection.sock is not None
         try:
             connection.post(self._target, data, self._headers, deadline)
-            connection.sock.settimeout(left(deadline))
-            response = connection.getresponse()
+            response = connection.answer(deadline)
             body = response.read(_MOST_OF_ANSWER)
         except BaseException:
             if not kept:

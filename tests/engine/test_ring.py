@@ -1,11 +1,12 @@
 """The buffer of finished lifetimes: bounded, never blocking."""
 
 import threading
+import weakref
 
 import pytest
 
 from whence.engine import Ring, SpanLifetime
-from whence.engine.ring import CAPACITY, NEVER
+from whence.engine.ring import CAPACITY, NEVER, let_go
 
 
 def lifetimes(number: int) -> list[SpanLifetime]:
@@ -74,3 +75,33 @@ def test_of_what_many_threads_push_while_one_drains_nothing_is_lost_or_doubled()
     drained += ring.drain(5000)
     assert {id(lifetime) for lifetime in drained} == {id(one) for mine in pushed for one in mine}
     assert len(drained) == 4000
+
+
+class Watched(SpanLifetime):
+    """Can be watched, and looks at the list that it was in when it goes."""
+
+    __slots__ = ("__weakref__", "among", "seen")
+
+    among: list[SpanLifetime]
+    seen: list[int]
+
+    def __del__(self) -> None:
+        self.seen.append(len(self.among))
+
+
+def test_whom_nobody_else_has_is_let_go_of() -> None:
+    among: list[SpanLifetime] = []
+    seen: list[int] = []
+    for _ in range(50):
+        watched = Watched()
+        watched.among, watched.seen = among, seen
+        among.append(watched)
+    kept = among[7]
+    all_of_them = [weakref.ref(lifetime) for lifetime in among]  # type: ignore[type-var]
+    del watched
+    let_go(among)
+    assert among == []
+    assert [gone() for gone in all_of_them if gone() is not None] == [kept]
+    assert seen == [0] * 49
+    let_go(among)
+    assert among == []

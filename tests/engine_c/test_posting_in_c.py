@@ -12,7 +12,7 @@ import pytest
 
 from configured import settings
 from lives import Lives
-from whence.engine import twin
+from whence.engine import SpanLifetime, twin
 from whence.engine.packing import post
 from whence.exporters.otlp.packing import PackingEncoder
 from whence.exporters.spans import SpanMaker
@@ -20,6 +20,7 @@ from whence.exporters.spans import SpanMaker
 if not twin.IN_C or post is None:
     pytest.skip("the engine in C is not in use, or does not send", allow_module_level=True)
 
+YES = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 LARGE = bytes(range(256)) * (1 << 15)
 
 
@@ -55,13 +56,11 @@ def test_all_parts_arrive_and_the_answer_is_waited_for(
         while left:
             came.append(theirs.recv(left))
             left -= len(came[-1])
-        theirs.sendall(b"yes")
+        theirs.sendall(YES)
 
     reading = threading.Thread(target=read)
     reading.start()
-    post(ours.fileno(), parts, 20.0)
-    # It has begun, and is all there.
-    assert ours.recv(10, socket.MSG_DONTWAIT) == b"yes"
+    assert post(ours.fileno(), parts, 20.0) == YES
     reading.join()
     assert b"".join(came) == b"".join(parts)
 
@@ -71,7 +70,7 @@ def test_a_run_is_written_on_its_way(
 ) -> None:
     ours, theirs = ends
     run = run_of(lives, encoder)
-    theirs.sendall(b"yes")
+    theirs.sendall(YES)
     came: list[bytes] = []
 
     def read() -> None:
@@ -88,6 +87,86 @@ def test_a_run_is_written_on_its_way(
     assert len(bytes(run_of(lives, encoder))) >= len(run)
 
 
+def many(lives: Lives, number: int, longest: int) -> list[SpanLifetime]:
+    """Lifetimes, of which each hundredth has a name of that length."""
+    for nth in range(number):
+        lives.live(2, "x" * longest if nth % 100 == 1 else f"some name {nth % 7}")
+    return lives.come_out()
+
+
+@pytest.mark.parametrize("longest", [1, 400_000], ids=["pieces", "one that is a piece of its own"])
+def test_a_run_of_many_pieces_arrives_as_it_is(
+    lives: Lives, longest: int, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    encoder = PackingEncoder(SpanMaker(settings()), 4 << 20)
+    run = encoder.packer.run(many(lives, 2000, longest), 0)[2]
+    assert len(run) > 512 << 10
+    ours, theirs = ends
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        # Pieces are sent in several goes.
+        ours.setsockopt(socket.SOL_SOCKET, option, 20_000)
+    came = bytearray()
+
+    def read() -> None:
+        while len(came) < len(run) + 8:
+            came.extend(theirs.recv(50_000))
+        theirs.sendall(YES)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert post(ours.fileno(), [b"head", run, b"tail"], 30.0) == YES
+    reading.join()
+    # It can be asked for whole as well, and sent again.
+    assert came == b"head" + bytes(run) + b"tail"
+    theirs.sendall(YES)
+    with pytest.raises(TimeoutError):
+        post(ours.fileno(), [run], 0.0)
+    assert bytes(run) == came[4:-4]
+
+
+@pytest.mark.parametrize("goes", [1, 2, 5, 1000], ids=lambda goes: f"{goes} bytes at a time")
+def test_the_head_of_the_answer_is_waited_for(
+    ends: tuple[socket.socket, socket.socket], goes: int
+) -> None:
+    ours, theirs = ends
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    def answer() -> None:
+        for at in range(0, len(YES), goes):
+            theirs.sendall(YES[at : at + goes])
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    came = post(ours.fileno(), [b"x"], 20.0)
+    answering.join()
+    assert came == YES
+
+
+def test_of_a_long_answer_the_rest_is_the_readers(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    head = b"HTTP/1.1 500 No\r\n\r\n"
+    theirs.sendall(head + LARGE[:10_000])
+    came = post(ours.fileno(), [b"x"], 20.0)
+    assert came.startswith(head)
+    assert came + ours.recv(20_000) == head + LARGE[:10_000]
+    theirs.sendall(LARGE[:10_000])  # no head at all
+    came = post(ours.fileno(), [b"x"], 20.0)
+    assert came + ours.recv(20_000) == LARGE[:10_000]
+
+
+def test_half_an_answer_costs_the_time_and_no_more(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    theirs.sendall(YES[:-1])
+    before = time.monotonic()
+    with pytest.raises(TimeoutError):
+        post(ours.fileno(), [b"x"], 0.2)
+    assert 0.19 < time.monotonic() - before < 5
+
+
 def test_others_run_meanwhile(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     turns: list[int] = []
@@ -97,7 +176,7 @@ def test_others_run_meanwhile(ends: tuple[socket.socket, socket.socket]) -> None
         while not over.is_set():
             turns.append(1)
             if len(turns) == 1000:
-                theirs.sendall(b"yes")
+                theirs.sendall(YES)
 
     thread = threading.Thread(target=others)
     thread.start()
@@ -137,7 +216,7 @@ def test_an_end_without_an_answer_is_the_readers_to_see(
 ) -> None:
     ours, theirs = ends
     theirs.shutdown(socket.SHUT_WR)
-    post(ours.fileno(), [b"x"], 20.0)
+    assert post(ours.fileno(), [b"x"], 20.0) == b""
     assert ours.recv(10) == b""
 
 

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.client import RemoteDisconnected
 
 import pytest
 
@@ -111,6 +112,86 @@ def test_one_that_is_gone_is_an_error_at_once(
     theirs.close()
     with pytest.raises(ConnectionError):
         post(connection, LARGE)
+
+
+ANSWERS = {
+    "nothing": ([ANSWER], 200, b""),
+    "at once": ([b"HTTP/1.1 429 No\r\nContent-Length: 3\r\n\r\nnot"], 429, b"not"),
+    "a body by itself": (
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"y", b"es"],
+        200,
+        b"yes",
+    ),
+    "in chunks": (
+        [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nye",
+            b"\r\n1\r\ns\r\n0\r\n\r\n",
+        ],
+        200,
+        b"yes",
+    ),
+    "after a hint": ([b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER], 200, b""),
+    "longer than a head": (
+        [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9000 + b"\r\nContent-Length: 1\r\n\r\n", b"y"],
+        200,
+        b"y",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "status", "body"), ANSWERS.values(), ids=ANSWERS)
+def test_the_answer_is_read_whole_and_the_connection_goes_on(
+    connection: PlainConnection,
+    listening: socket.socket,
+    parts: list[bytes],
+    status: int,
+    body: bytes,
+) -> None:
+    theirs, _ = listening.accept()
+    deadline = time.monotonic() + 20
+
+    def converse() -> None:
+        for _ in range(2):
+            asked = b""
+            while not asked.endswith(b"body"):
+                asked += theirs.recv(1000)
+            for part in parts:
+                theirs.sendall(part)
+
+    with theirs:
+        theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        conversing = threading.Thread(target=converse)
+        conversing.start()
+        for _ in range(2):
+            post(connection, [b"body"])
+            response = connection.answer(deadline)
+            assert (response.status, response.read(), response.isclosed()) == (status, body, True)
+            assert not response.will_close
+        conversing.join()
+
+
+def test_half_an_answer_costs_no_more_than_the_time(
+    connection: PlainConnection, listening: socket.socket
+) -> None:
+    theirs, _ = listening.accept()
+    with theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ny")
+        before = time.monotonic()
+        post(connection, b"body", 0.3)
+        with pytest.raises(TimeoutError):
+            connection.answer(before + 0.3).read()
+        assert 0.2 < time.monotonic() - before < 2
+
+
+def test_an_end_without_an_answer_is_one(
+    connection: PlainConnection, listening: socket.socket
+) -> None:
+    theirs, _ = listening.accept()
+    with theirs:
+        theirs.shutdown(socket.SHUT_WR)
+        post(connection, b"body")
+        with pytest.raises(RemoteDisconnected):
+            connection.answer(time.monotonic() + 20)
 
 
 def test_no_time_is_an_error() -> None:

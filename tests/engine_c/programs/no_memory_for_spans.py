@@ -9,6 +9,7 @@ without memory is what some Pythons do not survive.
 
 import _testcapi  # type: ignore[import-not-found]
 from collections.abc import Callable
+from operator import not_
 from typing import Any
 
 from whence.engine import (
@@ -65,8 +66,8 @@ def unlinked() -> list[SpanLifetime]:
 
 
 def place(batch: list[SpanLifetime]) -> None:
-    # Which is not placed here Python would place.
-    assert len(place_each(batch, 2000, bool)) == 3
+    if len(place_each(batch, 2000, not_)) < 3:
+        raise MemoryError  # Python was asked
 
 
 class Owner:
