@@ -19,7 +19,7 @@ from typing import Any
 
 VARIABLE = "WHENCE_ENGINE"
 PYTHON, C = "python", "c"
-DEFAULT = PYTHON
+DEFAULT = C
 
 asked_for = os.environ.get(VARIABLE, "").strip()
 wanted = asked_for if asked_for in (PYTHON, C) else DEFAULT

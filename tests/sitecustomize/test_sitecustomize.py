@@ -13,6 +13,7 @@ import pytest
 import wrapt
 
 from launching import Launcher
+from whence.engine import twin
 from whence.sitecustomize import FOLDER
 
 BY_PTH = {"WHENCE_ATTACH": "1"}
@@ -185,14 +186,16 @@ class TestHidden:
         assert "ModuleNotFoundError: No module named 'no_such_module'" in said
 
     def test_one_that_exits_ends_the_program(self, launch: Launcher) -> None:
-        """Our frames show in the traceback of its start; all else is the same."""
+        """Our frames show in the traceback of its start, and the interpreter, which lists the
+        modules in C when it dies, names the engine; all else is the same."""
+        engine = ["", "\nExtension modules: whence._engine (total: 1)\n"][twin.IN_C]
         launch.write("hidden/sitecustomize.py", "raise SystemExit('enough')")
         users = str(launch.folder / "hidden")
         for path in (users, os.pathsep.join([FOLDER, users])):
             env = {"WHENCE_ATTACH": "1", "PYTHONPATH": path}
             ran = launch(launch.python, "-c", "print('ran')", env=env)
             assert (ran.code, ran.out) == (1, "")
-            assert ran.err.endswith("SystemExit: enough\n")
+            assert ran.err.endswith(f"SystemExit: enough\n{engine}")
 
     def test_without_one_there_is_no_such_module(self, launch: Launcher) -> None:
         source = "import sys; print('sitecustomize' in sys.modules); import sitecustomize"
