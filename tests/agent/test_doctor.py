@@ -177,7 +177,8 @@ class TestText:
         rows = [line.split() for line in lines]
         assert ["slow", "5", "WHENCE_SLOW"] in rows
         [[number, word]] = [row[3:] for row in rows if row[:3] == ["callbacks", "in", "asyncio"]]
-        assert int(number) > 0 and word == "patched"
+        assert int(number) > 0
+        assert word == "patched"
         joined = " ".join(" ".join(row) for row in rows)
         assert "error WHENCE_SAMPLE: expected a ratio from 0 to 1, not '7'; programs run" in joined
         assert "warning WHENCE_SERVCE is no setting; it does nothing; did you mean" in joined
