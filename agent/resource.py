@@ -5,6 +5,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from . import engine
+from .engine.dispatch import interrupt, interrupts
 from .engine.events import drain_between_turns
 from .engine.resource_types import type_named
 from .storage import call_with, current_stores
@@ -78,6 +79,8 @@ class AsyncResource:
             # Whoever comes last has the last word, also if other threads are coming and going.
             while lifetime.resource is not (executing := self if inside else None):
                 lifetime.resource = executing
+            if interrupts:
+                interrupt()
 
     def emit_destroy(self) -> "Self":
         """Deliver destroy, now.  RuntimeError if it is not the first time."""

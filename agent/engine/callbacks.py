@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import sites, twin
 from .blocks import held
-from .dispatch import hook_failed, hooks_changed, listeners
+from .dispatch import hook_failed, hooks_changed, interrupt, interrupts, listeners
 from .events import collected, drain_collected
 from .execution import local
 from .failures import give_up, left_by
@@ -133,6 +133,8 @@ class Callback(_Bracket):
                     state.depth -= 1
                 if state.changed:
                     hooks_changed(state)
+        if interrupts:
+            interrupt()
 
     __call__ = _run
 
@@ -235,6 +237,8 @@ class Step(_Bracket):
                     if state.changed:
                         hooks_changed(state)
             self = task = None  # type: ignore[assignment]
+            if interrupts:
+                interrupt()
 
     __call__ = _run
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import twin
-from .execution import ThreadState, local
+from .execution import MAIN, ThreadState, in_main_thread, local
 from .lifetimes import Lifetime
 
 EVENTS = ("init", "before", "after", "destroy", "promise_resolve")
@@ -172,6 +172,7 @@ def restart_in_child() -> None:
     global _lock, _installing
     _lock = allocate_lock()
     _installing = RLock()
+    interrupts.clear()
 
 
 def emit(state: ThreadState, listener: Callback, async_id: int) -> None:
@@ -232,8 +233,7 @@ def hook_error_policy() -> str:
 def hook_failed(error: BaseException) -> None:
     """Deal with a hook callback that raised, as the policy says."""
     if isinstance(error, KeyboardInterrupt) and not _exit_on_error:
-        # Ctrl-C while a hook ran is the program's to handle, once the event is over.
-        interrupt_main()
+        _interrupted(local.state)
         return
     import traceback
 
@@ -242,6 +242,28 @@ def hook_failed(error: BaseException) -> None:
     _try(lambda: sys.stderr.write(text))
     if _exit_on_error:
         _exit_now()
+
+
+interrupts: list[None] = []
+"""Ctrl-C while a hook ran is the program's to handle: here if the main thread was inside of what it
+runs, whose bracket ends with `if interrupts: interrupt()`.
+
+Raised where a hook is told, it would leave the bracket before the stack is put back.  The engine in
+C has it raised once no hook and nothing of the engine runs."""
+
+
+def _interrupted(state: ThreadState) -> None:
+    if twin.IN_C or state.current is MAIN or not in_main_thread():
+        interrupt_main()
+    else:
+        interrupts.append(None)
+
+
+def interrupt() -> None:
+    """Have the interrupts that wait handled, if that is for this thread to do."""
+    if in_main_thread():
+        interrupts.clear()
+        interrupt_main()
 
 
 def _exit_now() -> None:

@@ -130,6 +130,11 @@ _main_id = _main_thread_id()
 local = _PerThread()
 
 
+def in_main_thread() -> bool:
+    """Whether the calling thread is the one in which signal handlers run."""
+    return get_ident() == _main_id
+
+
 def execution_async_id() -> int:
     """The id of the resource that is executing in this thread: 1 at the top level of the main
     thread, 0 in a thread that whence did not see start (Node's `executionAsyncId`, SEMANTICS 1)."""

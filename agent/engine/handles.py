@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import handle_classes, twin
 from .blocks import held
-from .dispatch import emit_init, hook_failed, hooks_changed, listeners
+from .dispatch import emit_init, hook_failed, hooks_changed, interrupt, interrupts, listeners
 from .events import collected, drain_collected, end
 from .execution import local, new_async_id
 from .histograms import LONG
@@ -140,6 +140,8 @@ class Tracked:
                     if state.changed:
                         hooks_changed(state)
             self = task = None  # type: ignore[assignment]
+            if interrupts:
+                interrupt()
 
 
 class Handle(Tracked, events.Handle, metaclass=StandIn):

@@ -67,6 +67,9 @@ call_listener(ThreadState *state, PyObject *listener, PyObject *const *args, siz
     }
     Py_XDECREF(answer);
     state->depth -= 1;
+    if (state->depth == 0) {
+        interrupts_go_on();
+    }
     if (UNLIKELY(state->changed)) {
         hooks_changed(state);
     }

@@ -668,6 +668,9 @@ pending_save(Pending *pending)
    lack of memory or of stack is passed over; what else there is is a mistake of ours, and shown. */
 void exception_dropped(void);
 
+/* A hook has ended, and none is under way in this thread: what has waited for it is raised. */
+void interrupts_go_on(void);
+
 /* Put it back; what has been raised since is dropped. */
 static inline void
 pending_restore(Pending *pending)

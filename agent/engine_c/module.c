@@ -53,12 +53,39 @@ python_function(const char *name)
     return function;
 }
 
-/* In the main thread, where signal handlers run, between two instructions of the program. */
+/* What interrupts the program, and waits for the hooks of the main thread to end; or NULL. */
+static PyObject *interrupting;
+
+/* In the main thread, where signal handlers run, between two instructions: of the program, or of a
+   hook, which goes on. */
 static int
 raise_pending(void *error)
 {
+    ThreadState *state = thread_state();
+    if (state != NULL && state->depth > 0) {
+        Py_XSETREF(interrupting, error);
+        return 0;
+    }
     raised_again(error);
     return -1;
+}
+
+static void
+raise_soon(PyObject *error)
+{
+    if (Py_AddPendingCall(raise_pending, error) < 0) {
+        Py_DECREF(error);
+    }
+}
+
+void
+interrupts_go_on(void)
+{
+    PyObject *error = interrupting;
+    if (UNLIKELY(error != NULL)) {
+        interrupting = NULL;
+        raise_soon(error);
+    }
 }
 
 void
@@ -67,8 +94,8 @@ exception_dropped(void)
     if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ||
         PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyObject *error = raised_take();
-        if (error != NULL && Py_AddPendingCall(raise_pending, error) < 0) {
-            Py_DECREF(error);
+        if (error != NULL) {
+            raise_soon(error);
         }
     }
     else if (PyErr_ExceptionMatches(PyExc_MemoryError) ||
