@@ -11,6 +11,7 @@ from typing import Any
 
 from . import engine
 from .deferral import forget_all, when_imported
+from .entry_points import entry_points
 from .report import warn
 
 INSTRUMENTATIONS = {
@@ -171,14 +172,13 @@ def _left_out(name: str, error: Exception) -> None:
 
 
 def _apply_entry_points() -> None:
-    """Installed by other distributions.  Looking them up imports importlib.metadata, which a
-    program with asyncio can bear."""
+    """Installed by other distributions."""
     global _looked_up
     if not _looked_up:
-        # Once in a process: it reads the metadata of everything that is installed.
+        # Once in a process: it looks at everything that is installed.
         _looked_up = True
         try:
-            _offered[:] = import_module("importlib.metadata").entry_points(group=ENTRY_POINTS)
+            _offered[:] = entry_points(ENTRY_POINTS)
         except Exception as error:
             # Somebody else's metadata is broken; the program imports asyncio all the same.
             _left_out(f"what other distributions offer as {ENTRY_POINTS}", error)

@@ -1,7 +1,7 @@
 """Patches: replace or wrap an attribute, remember it, put the very same object back.
 
-The only file that imports wrapt; and only to wrap what a plain function cannot look like: an async
-def, a function of a module, a static or class method.
+The only file that imports wrapt; and only to wrap what neither a plain function nor one of
+`lookalikes` can look like: a function of a module, a static or class method.
 
 An attribute is put back only while it is still ours: what somebody else has put on top since stays,
 and calls ours, which then does nothing.  What another instrumentation has put on top is put back
@@ -10,10 +10,10 @@ before it, in whichever order they are undone.
 
 import sys
 from collections.abc import Callable
-from functools import WRAPPER_ASSIGNMENTS, cache
+from functools import WRAPPER_ASSIGNMENTS
 from itertools import count
 from os.path import dirname
-from types import FunctionType, MethodDescriptorType, MethodType, WrapperDescriptorType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -22,6 +22,8 @@ from whence.engine.methods import calling as calling
 from whence.engine.sites import code_of, skip_folder
 from whence.engine.sites import is_ours as is_ours
 from whence.engine.sites import leave_traceback as leave_traceback
+
+from .lookalikes import AsyncMethod, Lookalike
 
 _ABSENT = object()
 _CO_COROUTINE = 0x80
@@ -96,14 +98,8 @@ class Patches:
         if original is None:
             self.skipped[_place(owner, name)] = "absent"
             return
-        if isinstance(owner, type) and is_method(original):
-            make = _async_method if is_coroutine_function(original) else _method
-            self.replace(owner, name, make(wrapper, original, self._in_force))
-        else:
-            from wrapt import FunctionWrapper
-
-            call = _unseen(wrapper, original, self._in_force)
-            self.replace(owner, name, FunctionWrapper(original, call))
+        call = _unseen(wrapper, original, self._in_force)
+        self.replace(owner, name, _stand_in(owner, original)(original, call))
 
     def on_undo(self, undo: Callable[[], None], place: str = "") -> None:
         """Have something else undone with the rest; `place` is the attribute, if it is one."""
@@ -146,9 +142,18 @@ def _place(owner: Any, name: str) -> str:
     return f"{owner.__module__}.{within}.{name}"
 
 
-def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[..., Any]:
-    call = _unseen(wrapper, original, in_force)
+def _stand_in(owner: Any, original: Any) -> Callable[[Any, Wrapper], Any]:
+    """What makes a callable that can take the place of an attribute."""
+    if isinstance(owner, type) and is_method(original):
+        return AsyncMethod if is_coroutine_function(original) else _method
+    if isinstance(original, BuiltinFunctionType):
+        return Lookalike
+    from wrapt import FunctionWrapper
 
+    return FunctionWrapper
+
+
+def _method(original: Any, call: Wrapper) -> Callable[..., Any]:
     @looks_like(original)
     def method(self: Any = _ABSENT, /, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -162,50 +167,6 @@ def _method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Callable[.
             del self, args, kwargs
 
     return method
-
-
-def _async_method(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Any:
-    return _type_of_async_method()(original, _unseen(wrapper, original, in_force))
-
-
-@cache
-def _type_of_async_method() -> Any:
-    from wrapt import FunctionWrapper
-
-    class AsyncMethod(FunctionWrapper):  # type: ignore[type-arg]
-        """An async def in a class, for those that ask whether it is one.
-
-        Bound it is a method like any other, so that it can be compared, copied, pickled, and held
-        by a `weakref.WeakMethod`."""
-
-        def __get__(self, instance: Any, owner: type | None = None) -> Any:
-            return self if instance is None else MethodType(self, instance)
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            try:
-                original = self.__wrapped__
-                if not args:
-                    return original(**kwargs)
-                instance = args[0]
-                bound = original.__get__(instance, type(instance))
-                wrapper: Wrapper = self._self_wrapper  # type: ignore[assignment]
-                return wrapper(bound, instance, args[1:], kwargs)
-            except BaseException as error:
-                leave_traceback(error)
-                raise
-            finally:
-                del self, args, kwargs
-
-        def __copy__(self) -> Any:
-            return self
-
-        def __deepcopy__(self, memo: Any) -> Any:
-            return self
-
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            return self.__qualname__
-
-    return AsyncMethod
 
 
 def _unseen(wrapper: Wrapper, original: Any, in_force: list[bool]) -> Wrapper:

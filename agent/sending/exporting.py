@@ -3,6 +3,8 @@
 Start-up path of every attached process: imports nothing heavy.
 """
 
+from ..entry_points import entry_points
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,9 @@ EXPORTERS = {
     "file": "whence.exporters.file:FileExporter",
 }
 """Name -> module and class, of those that come with whence."""
+
+ENTRY_POINTS = "whence.exporters"
+"""The group in which other distributions offer theirs."""
 
 FOREIGN = "whence.exporters.foreign:ForeignExporter"
 """Carries the exporters that are made for OpenTelemetry's SDK."""
@@ -85,11 +90,10 @@ def load_exporter(name: str) -> "Exporter":
     if name in EXPORTERS:
         exporter: Exporter = load(EXPORTERS[name])()
         return exporter
-    from importlib.metadata import entry_points
-
-    for entry_point in entry_points(group="whence.exporters", name=name):
-        other: Exporter = entry_point.load()()
-        return other
+    for entry_point in entry_points(ENTRY_POINTS):
+        if entry_point.name == name:
+            other: Exporter = entry_point.load()()
+            return other
     foreign: Exporter = load(FOREIGN)(name)
     return foreign
 

@@ -32,6 +32,11 @@ HEAVY = frozenset(
     }
 )
 
+FOR_A_LOOP = frozenset(
+    {"resource"}  # CPU time of threads, for what blocks a loop
+)
+"""All files of Python's own that a program with a loop has read besides those it imports itself."""
+
 ATTACH = """
 import os, sys
 sys.path.append(sys.argv[1])
@@ -101,6 +106,30 @@ def test_a_program_with_threads_finds_no_loop_and_no_exporter(launch: Launcher) 
     brought = set(ran.out.split()) - plain
     assert "whence.instrumentation.threads" in brought, ran
     assert heavy(brought) == set()
+
+
+def test_a_loop_that_says_hello_brings_nothing_heavy_from_its_start_to_its_end(
+    launch: Launcher,
+) -> None:
+    source = """
+        import asyncio
+        import sys
+
+        async def main():
+            print("hello")
+
+        asyncio.run(main())
+        print(*sys.modules)
+    """
+    program = [launch.python, "-X", "importtime", launch.write("app.py", source)]
+    plain = launch(*program)
+    # However busy the machine is: what takes a millisecond becomes a span.
+    ran = launch.run("--min-duration", "60000", *program)
+    brought = (imported(ran) | set(ran.out.split())) - imported(plain) - set(plain.out.split())
+    assert "whence.instrumentation.tasks" in brought
+    assert heavy(brought) == set()
+    others = {name for name in brought if name.partition(".")[0] != "whence"}
+    assert others - set(sys.builtin_module_names) <= FOR_A_LOOP
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")

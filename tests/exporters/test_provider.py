@@ -122,7 +122,8 @@ def test_a_ratio_told_to_whence_comes_before_the_environments(
 
 
 class EntryPoint:
-    def __init__(self, loaded: Any) -> None:
+    def __init__(self, name: str, loaded: Any) -> None:
+        self.name = name
         self._loaded = loaded
 
     def load(self) -> Any:
@@ -138,7 +139,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Any]:
     monkeypatch.setattr(
         entry_points,
         "entry_points",
-        lambda group, name: [EntryPoint(found[group, name])] if (group, name) in found else [],
+        lambda group: [EntryPoint(name, it) for (of, name), it in found.items() if of == group],
     )
     return found
 

@@ -1,7 +1,7 @@
 """Exporters by their names."""
 
-from importlib import import_module, metadata
-from typing import Any
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -20,17 +20,18 @@ def test_each_can_be_loaded_and_is_whole(name: str) -> None:
     assert exporter.label
 
 
-def test_another_distribution_can_bring_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Theirs:
-        label = "theirs"
-
-    def entry_points(group: str, name: str) -> list[Any]:
-        found = group == "whence.exporters" and name == "theirs"
-        return [metadata.EntryPoint(name, f"{__name__}:Theirs", group)] if found else []
-
-    monkeypatch.setattr(metadata, "entry_points", entry_points)
-    monkeypatch.setattr(metadata.EntryPoint, "load", lambda self: Theirs)
-    assert isinstance(load_exporter("theirs"), Theirs)
+def test_another_distribution_can_bring_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    metadata = tmp_path / "theirs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: theirs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[whence.exporters]\nother = no_such_module\ntheirs = theirs_exporting:Theirs\n"
+    )
+    (tmp_path / "theirs_exporting.py").write_text("class Theirs:\n    label = 'theirs'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_exporter("theirs").label == "theirs"
 
 
 def test_any_other_name_is_one_for_opentelemetrys_sdk() -> None:
