@@ -33,6 +33,16 @@ def dashboard(start_dashboard: StartDashboard) -> DashboardServer:
     return start_dashboard()
 
 
+@pytest.fixture(scope="module")
+def shared_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardServer]:
+    """A real dashboard for all tests of a file that leave it as it was."""
+    launcher = Launcher(tmp_path_factory.mktemp("dashboard"))
+    shared = DashboardServer(launcher.folder, launcher.environment())
+    yield shared
+    assert shared.close() == 0
+    launcher.close()
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A database in the test's own process."""

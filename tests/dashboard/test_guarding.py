@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 
 import pytest
@@ -11,6 +11,14 @@ from dashboard_server import DashboardServer
 from otlp_requests import span, traces
 
 BODY = traces(span(1, 1)).SerializeToString()
+
+StartDashboard = Callable[[], DashboardServer]
+
+
+@pytest.fixture(scope="module")
+def dashboard(shared_dashboard: DashboardServer) -> DashboardServer:
+    """One for all: who is refused changes nothing."""
+    return shared_dashboard
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
@@ -126,9 +134,15 @@ def test_it_listens_on_the_loopback_interface_alone(dashboard: DashboardServer) 
 
 
 @pytest.fixture
-def events(dashboard: DashboardServer) -> "Iterator[Iterator[tuple[str, dict[str, object]]]]":
-    connection = HTTPConnection("127.0.0.1", dashboard.port, timeout=30)
-    connection.request("GET", "/api/events", headers={"Host": f"localhost:{dashboard.port}"})
+def own_dashboard(start_dashboard: StartDashboard) -> DashboardServer:
+    """One that nobody else has sent anything to."""
+    return start_dashboard()
+
+
+@pytest.fixture
+def events(own_dashboard: DashboardServer) -> "Iterator[Iterator[tuple[str, dict[str, object]]]]":
+    connection = HTTPConnection("127.0.0.1", own_dashboard.port, timeout=30)
+    connection.request("GET", "/api/events", headers={"Host": f"localhost:{own_dashboard.port}"})
     response = connection.getresponse()
     assert response.getheader("Content-Type") == "text/event-stream"
 
@@ -147,11 +161,11 @@ def events(dashboard: DashboardServer) -> "Iterator[Iterator[tuple[str, dict[str
 
 
 def test_open_pages_are_told_what_has_come(
-    dashboard: DashboardServer, events: "Iterator[tuple[str, dict[str, object]]]"
+    own_dashboard: DashboardServer, events: "Iterator[tuple[str, dict[str, object]]]"
 ) -> None:
     name, told = next(events)
     assert (name, told["program"]) == ("hello", "whence-dashboard")
-    dashboard.send(BODY)
+    own_dashboard.send(BODY)
     expected = {"spans": 1, "points": 0, "traces": 1, "services": ["shop"]}
     assert next(events) == ("changed", expected)
-    assert dashboard.close() == 0, "an open page must not keep it from ending"
+    assert own_dashboard.close() == 0, "an open page must not keep it from ending"

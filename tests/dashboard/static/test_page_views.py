@@ -1,6 +1,8 @@
 """The views Now, Blockers, Leaks and Flow, and what all views have in common."""
 
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,8 +32,9 @@ def address(look: chromium.Looking, view: str) -> str:
 def test_a_view_has_no_serious_fault_of_accessibility(
     look: chromium.Looking, view: str, colours: str
 ) -> None:
+    page = look.at(address(look, view), colours=colours)
     for size in (chromium.WIDE, chromium.NARROW):
-        page = look.at(address(look, view), size, colours)
+        page.set_viewport_size(size)
         page.wait_for_selector(VIEWS[view])
         found = Axe().run(page).response["violations"]
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
@@ -223,9 +226,17 @@ def test_an_address_that_is_none_leads_to_now(look: chromium.Looking) -> None:
     page.wait_for_url("**/#/now*")
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.RunningDashboard]:
+    """A dashboard that has received nothing, and never does."""
+    running = chromium.RunningDashboard(tmp_path_factory.mktemp("bare"))
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def bare(tmp_path: Any) -> Any:
-    """A dashboard that has received nothing."""
+def leaving(tmp_path: Path) -> Iterator[chromium.RunningDashboard]:
+    """A dashboard that may be ended."""
     running = chromium.RunningDashboard(tmp_path)
     yield running
     running.stop()
@@ -251,11 +262,11 @@ def test_a_view_that_has_nothing_to_show_says_what_to_do(
     assert looking.wrong == []
 
 
-def test_a_server_that_is_away_is_missed(bare: chromium.RunningDashboard, browser: Any) -> None:
-    looking = chromium.Looking(browser, bare)
+def test_a_server_that_is_away_is_missed(leaving: chromium.RunningDashboard, browser: Any) -> None:
+    looking = chromium.Looking(browser, leaving)
     page = looking.at("traces")
     expect(page.locator(".pulse")).to_have_attribute("data-state", "live")
-    bare.stop()
+    leaving.stop()
     expect(page.locator(".pulse")).to_have_attribute("data-state", "lost")
     page.keyboard.press("3")
     expect(page.locator("#notice")).to_contain_text("does not answer")
