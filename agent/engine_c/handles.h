@@ -121,7 +121,7 @@ bool future_is_ours(PyObject *type);
 /* A new one, as the class makes it; NULL with an exception set. */
 PyObject *future_new(PyObject *loop);
 
-/* ---- loop_methods.c ----------------------------------------------------------------------- */
+/* ---- regular_loops.c ---------------------------------------------------------------------- */
 
 /* Whether its class leaves `time()` as asyncio has it. */
 bool loop_has_stock_time(PyObject *loop);
@@ -129,5 +129,17 @@ bool loop_has_stock_time(PyObject *loop);
 /* Whether what the loop and its handles do is what asyncio has written, out of debug mode; it may be
    closed. */
 bool loop_is_plain(PyObject *loop);
+
+/* The queue and the heap of a loop that puts there what it schedules as asyncio's own do: borrowed;
+   NULL of one that does not, or is closed, or in debug mode. */
+PyObject *regular_loop_queue(PyObject *loop);
+PyObject *regular_loop_heap(PyObject *loop);
+
+/* Whether its `call_at` is the one that was told of. */
+bool loop_calls_own_call_at(PyObject *loop);
+void regular_loops_call_at(PyObject *method);
+
+/* Remember what stands in the classes while nobody has patched them; -1 with an exception set. */
+int regular_loops_know(PyTypeObject *base_event_loop);
 
 #endif

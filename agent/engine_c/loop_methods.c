@@ -3,15 +3,15 @@
 
    They build the very handles that asyncio's methods would, and put them where those would: into the
    loop's `_ready`, or its heap.  They do so only where all that asyncio's methods look at is as
-   asyncio has it (`loop_is_regular`); else those are called, with the same arguments.  So a loop that
+   asyncio has it (regular_loops.c); else those are called, with the same arguments.  So a loop that
    overrides one of them, a test that replaces another, a loop that is closed or in debug mode: all
    see what they would without us. */
 
 #include "handles.h"
 
 static struct {
-    PyObject *context, *closed, *debug, *own_call_soon, *ready, *scheduled, *append, *write_to_self;
-    PyObject *handle, *timer_handle, *future, *events, *futures, *heapq, *heappush, *time, *call_at;
+    PyObject *context, *append, *write_to_self, *time;
+    PyObject *handle, *timer_handle, *future, *events, *futures, *heapq, *heappush;
 } names;
 
 /* The namespaces in which asyncio's methods look up what they call, and what is found there. */
@@ -31,188 +31,6 @@ lookup(PyObject *dict, PyObject *name)
         PyErr_Clear();
     }
     return value;
-}
-
-/* ---- whether classes are as asyncio has them ---- */
-
-/* What must be asyncio's own in a class of loops, for its methods to do what they do. */
-static const char *const relied_on[] = {"_call_soon", "_check_closed", "_timer_handle_cancelled",
-                                        "get_debug"};
-static PyObject *relied_on_functions[Py_ARRAY_LENGTH(relied_on)];
-static PyObject *stock_time;
-static PyObject *own_call_at; /* what stands in place of asyncio's: `call_later` calls it */
-
-/* What asyncio keeps in the instance; a class may have made a property of it. */
-static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug"};
-
-/* What is known of a class of loops, as it was at this version. */
-typedef struct {
-    PyTypeObject *type; /* borrowed: compared, never read */
-    unsigned int version;
-    bool regular;
-    bool stock_time;
-    bool own_call_at;
-} KnownClass;
-
-static KnownClass known_classes[8];
-
-/* Whether the class has it, and it is `expected`. */
-static bool
-class_has(PyTypeObject *type, const char *name, PyObject *expected)
-{
-    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
-    if (found == NULL) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(found);
-    return found == expected;
-}
-
-static bool
-class_is_regular(PyTypeObject *type)
-{
-    if (type->tp_getattro != PyObject_GenericGetAttr) {
-        return false;
-    }
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
-        if (!class_has(type, relied_on[nth], relied_on_functions[nth])) {
-            return false;
-        }
-    }
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(kept_in_instance); nth++) {
-        if (!class_has(type, kept_in_instance[nth], NULL)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static KnownClass *
-look_at_class(PyTypeObject *type, KnownClass *known)
-{
-    known->type = NULL;
-    bool regular = class_is_regular(type);
-    bool has_stock_time = class_has(type, "time", stock_time);
-    bool has_own_call_at = class_has(type, "call_at", own_call_at);
-    *known = (KnownClass){type, type->tp_version_tag, regular, has_stock_time, has_own_call_at};
-    return known;
-}
-
-/* A version is 0 if the class has changed since it was looked up last, and unique else. */
-static inline KnownClass *
-known_class(PyTypeObject *type)
-{
-    KnownClass *known = &known_classes[((uintptr_t)type >> 4) % Py_ARRAY_LENGTH(known_classes)];
-    if (LIKELY(known->type == type && known->version == type->tp_version_tag
-               && known->version != 0)) {
-        return known;
-    }
-    return look_at_class(type, known);
-}
-
-bool
-loop_has_stock_time(PyObject *loop)
-{
-    return known_class(Py_TYPE(loop))->stock_time;
-}
-
-/* A method of one of the four classes of handles, and what stands there while nobody patches it. */
-typedef struct {
-    PyTypeObject **type;
-    const char *name;
-    PyObject *function;
-} Unpatched;
-
-static Unpatched unpatched[] = {
-    {&Handle_Type, "__init__", NULL},       {&Handle_Type, "__new__", NULL},
-    {&TimerHandle_Type, "__init__", NULL},  {&TimerHandle_Type, "__new__", NULL},
-    {&TimerHandle_Type, "__lt__", NULL},    {&TimerHandle_Type, "__eq__", NULL},
-    {&TimerHandle_Type, "__hash__", NULL},  {&stock_handle, "__init__", NULL},
-    {&stock_handle, "_run", NULL},          {&stock_handle, "cancel", NULL},
-    {&stock_timer_handle, "__init__", NULL}, {&stock_timer_handle, "__lt__", NULL},
-    {&stock_timer_handle, "__eq__", NULL},  {&stock_timer_handle, "__hash__", NULL},
-    {&stock_timer_handle, "cancel", NULL},
-};
-
-static unsigned int handle_version, timer_version;
-
-static bool
-look_at_handles(void)
-{
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(unpatched); nth++) {
-        if (!class_has(*unpatched[nth].type, unpatched[nth].name, unpatched[nth].function)) {
-            return false;
-        }
-    }
-    handle_version = Handle_Type->tp_version_tag;
-    timer_version = TimerHandle_Type->tp_version_tag;
-    return true;
-}
-
-/* Whether nobody has patched a method of ours or of asyncio's handles. */
-static inline bool
-handles_unpatched(void)
-{
-    if (LIKELY(Handle_Type->tp_version_tag == handle_version
-               && TimerHandle_Type->tp_version_tag == timer_version && handle_version != 0
-               && timer_version != 0)) {
-        return true;
-    }
-    return look_at_handles();
-}
-
-/* ---- whether this call is asyncio's as well ---- */
-
-/* An attribute that asyncio keeps in the loop itself: borrowed from it; NULL if it is not there.
-
-   Not by the loop's dictionary but in 3.13: before, a loop that has been asked for it is slow to look
-   up anything from then on. */
-static inline PyObject *
-kept_in(PyObject *loop, PyObject *name)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject **dict = _PyObject_GetDictPtr(loop);
-    return dict == NULL || *dict == NULL ? NULL : lookup(*dict, name);
-#else
-    PyObject *value = PyObject_GenericGetAttr(loop, name);
-    if (UNLIKELY(value == NULL)) {
-        PyErr_Clear();
-        return NULL;
-    }
-    Py_DECREF(value);
-    return value;
-#endif
-}
-
-/* Whether the loop has no method of this name besides that of its class. */
-static inline bool
-leaves_to_class(PyObject *loop, PyObject *name)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return kept_in(loop, name) == NULL;
-#else
-    PyObject *method;
-    bool unbound = _PyObject_GetMethod(loop, name, &method) == 1;
-    if (UNLIKELY(method == NULL)) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(method);
-    return unbound;
-#endif
-}
-
-bool
-loop_is_plain(PyObject *loop)
-{
-    return LIKELY(known_class(Py_TYPE(loop))->regular) && handles_unpatched()
-           && LIKELY(kept_in(loop, names.debug) == Py_False);
-}
-
-/* Whether the loop schedules as asyncio's do, here and now. */
-static inline bool
-loop_is_regular(PyObject *loop)
-{
-    return loop_is_plain(loop) && LIKELY(kept_in(loop, names.closed) == Py_False);
 }
 
 /* Whether these names are `context` alone.  asyncio's C code always passes the same tuple, of a string
@@ -297,11 +115,10 @@ append(PyObject *queue, PyObject *handle)
 static inline PyObject *
 regular_queue(PyObject *loop)
 {
-    if (UNLIKELY(!loop_is_regular(loop) || !leaves_to_class(loop, names.own_call_soon)
-                 || lookup(stock.events, names.handle) != (PyObject *)Handle_Type)) {
+    if (UNLIKELY(lookup(stock.events, names.handle) != (PyObject *)Handle_Type)) {
         return NULL;
     }
-    return kept_in(loop, names.ready);
+    return regular_loop_queue(loop);
 }
 
 /* What asyncio's `_call_soon` does; `*taken` is false if it is to do it. */
@@ -356,13 +173,12 @@ call_soon_threadsafe(PyObject *method, PyObject *const *args, size_t nargsf, PyO
 static PyObject *
 regular_heap(PyObject *loop)
 {
-    if (UNLIKELY(!loop_is_regular(loop)
-                 || lookup(stock.events, names.timer_handle) != (PyObject *)TimerHandle_Type
+    if (UNLIKELY(lookup(stock.events, names.timer_handle) != (PyObject *)TimerHandle_Type
                  || lookup(stock.base_events, names.heapq) != stock.heapq_module
                  || lookup(stock.heapq, names.heappush) != stock.heappush)) {
         return NULL;
     }
-    return kept_in(loop, names.scheduled);
+    return regular_loop_heap(loop);
 }
 
 /* Put a timer into the heap; takes the reference to it, gives it back or NULL. */
@@ -428,8 +244,7 @@ call_later(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwn
     Py_ssize_t number = PyVectorcall_NARGS(nargsf);
     PyObject *context, *heap, *when = NULL;
     if (LIKELY(number >= 3 && args[1] != Py_None && only_context(args, number, kwnames, &context)
-               && known_class(Py_TYPE(args[0]))->own_call_at
-               && leaves_to_class(args[0], names.call_at))) {
+               && loop_calls_own_call_at(args[0]))) {
         when = time_after(args[0], args[1]);
     }
     /* Asked for last: telling the time runs the program's code if it has a clock of its own. */
@@ -462,11 +277,6 @@ intern_names(void)
         const char *name;
     } wanted[] = {
         {&names.context, "context"},
-        {&names.closed, "_closed"},
-        {&names.debug, "_debug"},
-        {&names.own_call_soon, "_call_soon"},
-        {&names.ready, "_ready"},
-        {&names.scheduled, "_scheduled"},
         {&names.append, "append"},
         {&names.write_to_self, "_write_to_self"},
         {&names.handle, "Handle"},
@@ -475,7 +285,6 @@ intern_names(void)
         {&names.events, "events"},
         {&names.futures, "futures"},
         {&names.time, "time"},
-        {&names.call_at, "call_at"},
         {&names.heapq, "heapq"},
         {&names.heappush, "heappush"},
     };
@@ -506,28 +315,6 @@ find_append(void)
     }
     Py_DECREF(method);
     return known ? 0 : -1;
-}
-
-/* Remember what stands in the classes while nobody has patched them. */
-static int
-look_at_stock(void)
-{
-    PyObject *loop = (PyObject *)stock.base_event_loop;
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
-        relied_on_functions[nth] = PyObject_GetAttrString(loop, relied_on[nth]);
-        if (relied_on_functions[nth] == NULL) {
-            return -1;
-        }
-    }
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(unpatched); nth++) {
-        PyObject *type = (PyObject *)*unpatched[nth].type;
-        unpatched[nth].function = PyObject_GetAttrString(type, unpatched[nth].name);
-        if (unpatched[nth].function == NULL) {
-            return -1;
-        }
-    }
-    stock_time = PyObject_GetAttrString(loop, "time");
-    return stock_time == NULL ? -1 : 0;
 }
 
 /* Of a module that asyncio.base_events has imported: a new reference, or NULL. */
@@ -584,7 +371,7 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
     }
     stock.deque = (PyTypeObject *)Py_NewRef(deque);
     if (intern_names() < 0 || find_append() < 0 || look_up_modules(base_events) == NULL
-        || look_at_stock() < 0) {
+        || regular_loops_know(stock.base_event_loop) < 0) {
         return NULL;
     }
     PyObject *methods = PyDict_New();
@@ -596,7 +383,7 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
         Py_XDECREF(methods);
         return NULL;
     }
-    own_call_at = Py_XNewRef(PyDict_GetItemString(methods, "call_at"));
+    regular_loops_call_at(PyDict_GetItemString(methods, "call_at"));
     return methods;
 }
 

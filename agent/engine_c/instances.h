@@ -1,0 +1,72 @@
+/* Where the interpreter keeps the attributes of an instance of a class in Python.
+
+   Most instances have no dictionary: their values stand in an array, in the order of the keys that
+   all instances of the class share.  A key once shared keeps its place, so who has found it need not
+   look it up again.  An instance whose dictionary somebody has asked for may have no such array.
+
+   This file, and no other, knows what that looks like in each Python. */
+
+#ifndef WHENCE_INSTANCES_H
+#define WHENCE_INSTANCES_H
+
+#define Py_BUILD_CORE_MODULE 1
+
+#include "engine.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#endif
+#include "internal/pycore_dict.h"
+#include "internal/pycore_object.h"
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+/* Its values: borrowed, an empty place is NULL; or NULL if it has a dictionary, or neither. */
+static inline PyObject **
+instance_values(PyObject *instance)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    if (!PyType_HasFeature(Py_TYPE(instance), Py_TPFLAGS_INLINE_VALUES)) {
+        return NULL;
+    }
+    PyDictValues *values = _PyObject_InlineValues(instance);
+    return values->valid ? values->values : NULL;
+#else
+    if (!PyType_HasFeature(Py_TYPE(instance), Py_TPFLAGS_MANAGED_DICT)) {
+        return NULL;
+    }
+#if PY_VERSION_HEX >= 0x030C0000
+    PyDictOrValues kept = *_PyObject_DictOrValuesPointer(instance);
+    return _PyDictOrValues_IsValues(kept) ? _PyDictOrValues_GetValues(kept)->values : NULL;
+#else
+    PyDictValues *values = *_PyObject_ValuesPointer(instance);
+    return values == NULL ? NULL : values->values;
+#endif
+#endif
+}
+
+/* How many keys the instances of a class share: it grows, and each keeps its place. */
+static inline Py_ssize_t
+shared_keys(PyTypeObject *type)
+{
+    PyDictKeysObject *keys = PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                                 ? ((PyHeapTypeObject *)type)->ht_cached_keys
+                                 : NULL;
+    return keys == NULL || !DK_IS_UNICODE(keys) ? 0 : keys->dk_nentries;
+}
+
+/* The place of an interned key among them; -1 if it is not there. */
+static inline Py_ssize_t
+place_of_key(PyTypeObject *type, PyObject *key)
+{
+    for (Py_ssize_t place = shared_keys(type) - 1; place >= 0; place--) {
+        if (DK_UNICODE_ENTRIES(((PyHeapTypeObject *)type)->ht_cached_keys)[place].me_key == key) {
+            return place;
+        }
+    }
+    return -1;
+}
+
+#endif

@@ -1,0 +1,300 @@
+/* Whether a loop does what asyncio's own do: its class, the classes of its handles, and what the loop
+   keeps in itself.
+
+   Asked for every callback; so what is known of a class is remembered with its version, and what a
+   loop keeps is read from where it stands. */
+
+#include "handles.h"
+#include "instances.h"
+
+/* ---- what a loop keeps in itself ---- */
+
+typedef enum {
+    LOOP_DEBUG,
+    LOOP_CLOSED,
+    LOOP_READY,
+    LOOP_SCHEDULED,
+    LOOP_CALL_SOON, /* these two of a loop that has its own */
+    LOOP_CALL_AT,
+    LOOP_FIELDS
+} LoopField;
+
+static const char *const field_names[LOOP_FIELDS] = {
+    [LOOP_DEBUG] = "_debug",         [LOOP_CLOSED] = "_closed",
+    [LOOP_READY] = "_ready",         [LOOP_SCHEDULED] = "_scheduled",
+    [LOOP_CALL_SOON] = "_call_soon", [LOOP_CALL_AT] = "call_at",
+};
+static PyObject *interned_names[LOOP_FIELDS];
+
+/* What is known of a class of loops, as it was at this version. */
+typedef struct {
+    PyTypeObject *type; /* borrowed: compared, never read */
+    unsigned int version;
+    bool regular;
+    bool stock_time;
+    bool own_call_at;
+    Py_ssize_t number_of_keys; /* that its instances shared when the places were looked up */
+    Py_ssize_t places[LOOP_FIELDS]; /* in the values of an instance; -1: none has it */
+} KnownClass;
+
+static KnownClass known_classes[8];
+
+static void
+look_up_places(KnownClass *known, PyTypeObject *type)
+{
+    for (int field = 0; field < LOOP_FIELDS; field++) {
+        known->places[field] = place_of_key(type, interned_names[field]);
+    }
+    known->number_of_keys = shared_keys(type);
+}
+
+/* The same of a loop with a dictionary; borrowed from it.
+
+   Not by the dictionary but in 3.13: before, a loop that has been asked for it is slow to look up
+   anything from then on. */
+static PyObject *
+look_up_field(PyObject *loop, PyObject *name)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject **dict = _PyObject_GetDictPtr(loop);
+    PyObject *value = dict == NULL || *dict == NULL ? NULL : PyDict_GetItemWithError(*dict, name);
+    if (UNLIKELY(value == NULL && PyErr_Occurred())) {
+        PyErr_Clear();
+    }
+    return value;
+#else
+    PyObject *value;
+    if (_PyObject_GetMethod(loop, name, &value) == 1) {
+        /* Of its class. */
+        Py_DECREF(value);
+        return NULL;
+    }
+    if (UNLIKELY(value == NULL)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    Py_DECREF(value);
+    return value;
+#endif
+}
+
+/* What the loop itself has under this name, whatever its class has: borrowed; NULL if nothing. */
+static inline PyObject *
+field_of(PyObject *loop, KnownClass *known, LoopField field)
+{
+    PyObject **values = instance_values(loop);
+    if (UNLIKELY(values == NULL)) {
+        return look_up_field(loop, interned_names[field]);
+    }
+    if (UNLIKELY(known->number_of_keys != shared_keys(Py_TYPE(loop)))) {
+        look_up_places(known, Py_TYPE(loop));
+    }
+    Py_ssize_t place = known->places[field];
+    return place < 0 ? NULL : values[place];
+}
+
+/* ---- whether classes are as asyncio has them ---- */
+
+/* What must be asyncio's own in a class of loops, for its methods to do what they do. */
+static const char *const relied_on[] = {"_call_soon", "_check_closed", "_timer_handle_cancelled",
+                                        "get_debug"};
+static PyObject *relied_on_functions[Py_ARRAY_LENGTH(relied_on)];
+static PyObject *stock_time;
+static PyObject *own_call_at; /* what stands in place of asyncio's: `call_later` calls it */
+
+/* What asyncio keeps in the instance; a class may have made a property of it. */
+static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug"};
+
+/* Whether the class has it, and it is `expected`. */
+static bool
+class_has(PyTypeObject *type, const char *name, PyObject *expected)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+    if (found == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(found);
+    return found == expected;
+}
+
+static bool
+class_is_regular(PyTypeObject *type)
+{
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        return false;
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
+        if (!class_has(type, relied_on[nth], relied_on_functions[nth])) {
+            return false;
+        }
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(kept_in_instance); nth++) {
+        if (!class_has(type, kept_in_instance[nth], NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static KnownClass *
+look_at_class(PyTypeObject *type, KnownClass *known)
+{
+    known->type = NULL;
+    bool regular = class_is_regular(type);
+    bool has_stock_time = class_has(type, "time", stock_time);
+    bool has_own_call_at = class_has(type, "call_at", own_call_at);
+    *known = (KnownClass){.type = type, .version = type->tp_version_tag, .regular = regular,
+                          .stock_time = has_stock_time, .own_call_at = has_own_call_at};
+    look_up_places(known, type);
+    return known;
+}
+
+/* A version is 0 if the class has changed since it was looked up last, and unique else. */
+static inline KnownClass *
+known_class(PyTypeObject *type)
+{
+    KnownClass *known = &known_classes[((uintptr_t)type >> 4) % Py_ARRAY_LENGTH(known_classes)];
+    if (LIKELY(known->type == type && known->version == type->tp_version_tag
+               && known->version != 0)) {
+        return known;
+    }
+    return look_at_class(type, known);
+}
+
+bool
+loop_has_stock_time(PyObject *loop)
+{
+    return known_class(Py_TYPE(loop))->stock_time;
+}
+
+/* A method of one of the four classes of handles, and what stands there while nobody patches it. */
+typedef struct {
+    PyTypeObject **type;
+    const char *name;
+    PyObject *function;
+} Unpatched;
+
+static Unpatched unpatched[] = {
+    {&Handle_Type, "__init__", NULL},       {&Handle_Type, "__new__", NULL},
+    {&TimerHandle_Type, "__init__", NULL},  {&TimerHandle_Type, "__new__", NULL},
+    {&TimerHandle_Type, "__lt__", NULL},    {&TimerHandle_Type, "__eq__", NULL},
+    {&TimerHandle_Type, "__hash__", NULL},  {&stock_handle, "__init__", NULL},
+    {&stock_handle, "_run", NULL},          {&stock_handle, "cancel", NULL},
+    {&stock_timer_handle, "__init__", NULL}, {&stock_timer_handle, "__lt__", NULL},
+    {&stock_timer_handle, "__eq__", NULL},  {&stock_timer_handle, "__hash__", NULL},
+    {&stock_timer_handle, "cancel", NULL},
+};
+
+static unsigned int handle_version, timer_version;
+
+static bool
+look_at_handles(void)
+{
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(unpatched); nth++) {
+        if (!class_has(*unpatched[nth].type, unpatched[nth].name, unpatched[nth].function)) {
+            return false;
+        }
+    }
+    handle_version = Handle_Type->tp_version_tag;
+    timer_version = TimerHandle_Type->tp_version_tag;
+    return true;
+}
+
+/* Whether nobody has patched a method of ours or of asyncio's handles. */
+static inline bool
+handles_unpatched(void)
+{
+    if (LIKELY(Handle_Type->tp_version_tag == handle_version
+               && TimerHandle_Type->tp_version_tag == timer_version && handle_version != 0
+               && timer_version != 0)) {
+        return true;
+    }
+    return look_at_handles();
+}
+
+/* ---- whether a loop is as asyncio has it, here and now ---- */
+
+static inline bool
+is_plain(PyObject *loop, KnownClass *known)
+{
+    return LIKELY(known->regular) && handles_unpatched()
+           && LIKELY(field_of(loop, known, LOOP_DEBUG) == Py_False);
+}
+
+bool
+loop_is_plain(PyObject *loop)
+{
+    return is_plain(loop, known_class(Py_TYPE(loop)));
+}
+
+PyObject *
+regular_loop_queue(PyObject *loop)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    if (UNLIKELY(!is_plain(loop, known) || field_of(loop, known, LOOP_CLOSED) != Py_False
+                 || field_of(loop, known, LOOP_CALL_SOON) != NULL)) {
+        return NULL;
+    }
+    return field_of(loop, known, LOOP_READY);
+}
+
+PyObject *
+regular_loop_heap(PyObject *loop)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    if (UNLIKELY(!is_plain(loop, known) || field_of(loop, known, LOOP_CLOSED) != Py_False)) {
+        return NULL;
+    }
+    return field_of(loop, known, LOOP_SCHEDULED);
+}
+
+bool
+loop_calls_own_call_at(PyObject *loop)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    return known->own_call_at && field_of(loop, known, LOOP_CALL_AT) == NULL;
+}
+
+/* ---- what asyncio has ---- */
+
+static int
+intern_field_names(void)
+{
+    for (int field = 0; field < LOOP_FIELDS; field++) {
+        interned_names[field] = PyUnicode_InternFromString(field_names[field]);
+        if (interned_names[field] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+regular_loops_know(PyTypeObject *base_event_loop)
+{
+    PyObject *loop = (PyObject *)base_event_loop;
+    if (intern_field_names() < 0) {
+        return -1;
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
+        relied_on_functions[nth] = PyObject_GetAttrString(loop, relied_on[nth]);
+        if (relied_on_functions[nth] == NULL) {
+            return -1;
+        }
+    }
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(unpatched); nth++) {
+        PyObject *type = (PyObject *)*unpatched[nth].type;
+        unpatched[nth].function = PyObject_GetAttrString(type, unpatched[nth].name);
+        if (unpatched[nth].function == NULL) {
+            return -1;
+        }
+    }
+    stock_time = PyObject_GetAttrString(loop, "time");
+    return stock_time == NULL ? -1 : 0;
+}
+
+void
+regular_loops_call_at(PyObject *method)
+{
+    own_call_at = Py_XNewRef(method);
+}
