@@ -164,9 +164,17 @@ def _leave_traceback(error: BaseException) -> None:
 if twin.IN_C and not TYPE_CHECKING:
     from .._engine import make_future
 
+    class _NoLoop:
+        """As much of a loop as a future needs that is done."""
+
+        def get_debug(self) -> bool:
+            return False
+
+    _with_result = _Stock(loop=_NoLoop())
+    _with_result.set_result(None)
     twin.tell(leave_out_ours=sites.leave_out_ours)
     try:
-        Future = stand_in_of_c(make_future(_Stock), _Stock, _gives_way=True)
+        Future = stand_in_of_c(make_future(_Stock, _with_result), _Stock, _gives_way=True)
     except TypeError as error:
         # asyncio's is not what C knows: a class in Python, say.
         twin.slower["futures are of a class in Python"] = twin.on_one_line(error)

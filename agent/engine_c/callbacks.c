@@ -136,9 +136,10 @@ takes_none(PyObject *self, size_t nargsf, PyObject *kwnames)
     return false;
 }
 
-/* Call what the program has given: None, for the loop wants no result. */
+/* Call what the program has given: None, for the loop wants no result.  `of_task` is the state of the
+   thread if it is the step of a task. */
 static PyObject *
-run(Bracket *bracket)
+run(Bracket *bracket, ThreadState *of_task)
 {
     if (UNLIKELY(bracket->callback == NULL || bracket->args == NULL)) {
         PyErr_SetString(PyExc_AttributeError, bracket->callback == NULL ? "callback" : "args");
@@ -146,7 +147,9 @@ run(Bracket *bracket)
     }
     /* A hook may have other ideas of its fields, which are attributes. */
     PyObject *callback = Py_NewRef(bracket->callback), *args = Py_NewRef(bracket->args);
-    PyObject *result = PyObject_Call(callback, args, NULL);
+    PyObject *result = of_task != NULL && PyTuple_CheckExact(args)
+                           ? future_step(of_task, callback, args)
+                           : PyObject_Call(callback, args, NULL);
     Py_DECREF(callback);
     Py_DECREF(args);
     if (result == NULL) {
@@ -186,7 +189,7 @@ callback_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, P
     Bracket *callback = (Bracket *)self;
     ThreadState *state = thread_state();
     if (UNLIKELY(callback->lifetime == NULL || state == NULL)) {
-        return run(callback);
+        return run(callback, NULL);
     }
     /* A fork inside of it gives the thread another state. */
     Py_INCREF((PyObject *)state);
@@ -194,7 +197,7 @@ callback_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, P
     const void *floor = floor_enter(state);
     Turn turn;
     turn_begin(state, lifetime, self, &turn);
-    PyObject *result = run(callback);
+    PyObject *result = run(callback, NULL);
     if (LIKELY(result != NULL)) {
         turn_end(state, lifetime, &turn, lifetime->type->once, DONE);
     }
@@ -231,7 +234,7 @@ step_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, PyObj
     Bracket *step = (Bracket *)self;
     ThreadState *state = thread_state();
     if (UNLIKELY(step->lifetime == NULL || ((Step *)step)->task == NULL || state == NULL)) {
-        return run(step);
+        return run(step, NULL);
     }
     Py_INCREF((PyObject *)state);
     PyObject *task = Py_NewRef(((Step *)step)->task), *outcome = DONE;
@@ -242,7 +245,7 @@ step_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, PyObj
     if (UNLIKELY(lifetime->scope != NULL)) {
         call_scopes("enter_scopes", state, lifetime->scope);
     }
-    PyObject *result = run(step);
+    PyObject *result = run(step, state);
     if (UNLIKELY(state->current != lifetime)) {
         call_scopes("leave_scopes", state, (PyObject *)lifetime);
     }

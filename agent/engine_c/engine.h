@@ -241,6 +241,7 @@ typedef struct {
     Lifetime *current; /* owned, never NULL */
     PyObject *making;  /* a MakingHandle, or NULL */
     Lifetime *beyond;  /* owned, or NULL */
+    PyObject *lent;    /* a future that passes for one of asyncio's own, or NULL (futures.c) */
     PyObject *samples; /* tuples, never NULL */
     PyObject *blamed;
     int64_t busy;
@@ -250,6 +251,7 @@ typedef struct {
     bool changed;
     bool muted;
     bool finalizing;
+    bool steps;        /* what runs is the step of a task in C, and not of one inside of it */
     const void *floor; /* the frame that runs the callback: beyond it nothing has created what it
                           creates; compared, never read */
     const void *outermost; /* the floor of the outermost callback, or NULL */
@@ -516,6 +518,9 @@ void turn_end(ThreadState *state, Lifetime *lifetime, Turn *turn, bool ends, PyO
 /* The task whose step this callback is: borrowed, or NULL. */
 PyObject *task_of(PyObject *callback);
 
+/* Whether it is what a task in C schedules when what it has awaited is done. */
+bool task_wakes_up(PyObject *callback);
+
 /* The lifetime of a task whose step is being scheduled: borrowed; seen for the first time, it gets
    its init.  NULL without memory, with no exception set. */
 Lifetime *task_scheduled(ThreadState *state, PyObject *task, int skip);
@@ -587,6 +592,10 @@ bool is_of_connection(PyObject *callback);
 
 /* The lifetime of a future of our class, borrowed; NULL of any other object. */
 Lifetime *future_lifetime(PyObject *future);
+
+/* Call a step of a task in C: the callback that asyncio has scheduled for it, with its arguments.  NULL
+   with an exception set. */
+PyObject *future_step(ThreadState *state, PyObject *callback, PyObject *args);
 
 /* ---- module.c ----------------------------------------------------------------------------- */
 

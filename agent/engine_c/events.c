@@ -192,6 +192,10 @@ event_enter(ThreadState *state, Lifetime *lifetime, PyObject *resource)
         drain_between_turns(state);
     }
     Lifetime *previous = execution_swap(state, lifetime);
+    if (lifetime->type == engine.task) {
+        /* An eager task's first, inside of another's: what it awaits is not the other's. */
+        state->steps = false;
+    }
     Py_XSETREF(lifetime->resource, Py_XNewRef(resource == Py_None ? NULL : resource));
     if (is_recorded(lifetime)) {
         step_entered(state, (RecordedLifetime *)lifetime, previous);

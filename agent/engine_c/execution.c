@@ -87,6 +87,7 @@ state_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(state->current);
     Py_VISIT(state->making);
     Py_VISIT(state->beyond);
+    Py_VISIT(state->lent);
     Py_VISIT(state->samples);
     Py_VISIT(state->blamed);
     return 0;

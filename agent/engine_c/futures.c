@@ -5,19 +5,37 @@
    what is refused is refused in asyncio's words.
 
    What is not ours is left to asyncio's class, by its slots: how a future is constructed, visited,
-   finalized and freed. */
+   finalized and freed.
+
+   asyncio's tasks in C have a fast way for what they await, and take it for futures of exactly
+   asyncio's class.  So that awaiting is no slower with us:
+
+   - A pending future that the step of a task awaits is lent: it is of asyncio's class until the step
+     has ended, which it does at once, for the future is pending.  If the program has settled it
+     meanwhile, which takes calling `__await__` without awaiting, that is told when it comes back.
+   - A task that wakes up asks what it has awaited for its exception only.  Of a future that has a result
+     it is shown another one that has, of asyncio's class. */
 
 #include "handles.h"
 
 static PyTypeObject *Future_Type; /* NULL until asyncio has been imported */
 static PyTypeObject *stock;       /* asyncio's */
 static PyObject *stock_set_result, *stock_set_exception, *stock_cancel;
+static PyCFunction stock_done, stock_cancelled;
 static getter stock_exception, stock_source_traceback;
+static PyObject *with_result; /* a future of asyncio's class */
+static PyObject *name_loop;
 
-static inline Lifetime **
-lifetime_field(PyObject *future)
+/* Ours, behind the fields of asyncio's class. */
+typedef struct {
+    Lifetime *lifetime; /* NULL if asyncio has refused to make it, or without memory */
+    bool has_result;
+} FutureTracking;
+
+static inline FutureTracking *
+tracking_of(PyObject *future)
 {
-    return (Lifetime **)((char *)future + stock->tp_basicsize);
+    return (FutureTracking *)((char *)future + stock->tp_basicsize);
 }
 
 Lifetime *
@@ -26,7 +44,7 @@ future_lifetime(PyObject *future)
     if (Future_Type == NULL || !PyObject_TypeCheck(future, Future_Type)) {
         return NULL;
     }
-    return *lifetime_field(future);
+    return tracking_of(future)->lifetime;
 }
 
 /* ---- init ---- */
@@ -48,6 +66,7 @@ clean_source_traceback(PyObject *future)
 static int
 future_init(PyObject *self, PyObject *args, PyObject *keywords)
 {
+    tracking_of(self)->has_result = false;
     if (stock->tp_init(self, args, keywords) < 0) {
         return -1;
     }
@@ -58,7 +77,7 @@ future_init(PyObject *self, PyObject *args, PyObject *keywords)
         : lifetime_begin(engine.future, state->current, state, 0);
     if (LIKELY(lifetime != NULL)) {
         lifetime->notify = engine.listeners->destroy != NULL;
-        Py_XSETREF(*lifetime_field(self), lifetime);
+        Py_XSETREF(tracking_of(self)->lifetime, lifetime);
         emit_init(state, engine.listeners->init, lifetime, self);
     }
     return 0;
@@ -70,6 +89,32 @@ future_is_ours(PyObject *type)
     return type != NULL && type == (PyObject *)Future_Type;
 }
 
+/* The keywords of the constructor: the same dictionary again, but while a constructor has it. */
+static PyObject *spare_keywords;
+
+static PyObject *
+take_keywords(PyObject *loop)
+{
+    PyObject *keywords = spare_keywords != NULL ? spare_keywords : PyDict_New();
+    spare_keywords = NULL;
+    if (keywords != NULL && PyDict_SetItem(keywords, name_loop, loop) < 0) {
+        Py_CLEAR(keywords);
+    }
+    return keywords;
+}
+
+static void
+give_back_keywords(PyObject *keywords)
+{
+    if (LIKELY(spare_keywords == NULL && Py_REFCNT(keywords) == 1
+               && PyDict_SetItem(keywords, name_loop, Py_None) == 0)) {
+        spare_keywords = keywords;
+    }
+    else {
+        Py_DECREF(keywords);
+    }
+}
+
 PyObject *
 future_new(PyObject *loop)
 {
@@ -77,19 +122,18 @@ future_new(PyObject *loop)
     if (no_arguments == NULL && (no_arguments = PyTuple_New(0)) == NULL) {
         return NULL;
     }
-    PyObject *keywords = PyDict_New();
+    PyObject *keywords = take_keywords(loop);
     if (keywords == NULL) {
         return NULL;
     }
-    PyObject *future = NULL;
-    if (PyDict_SetItemString(keywords, "loop", loop) == 0) {
-        future = Future_Type->tp_new(Future_Type, no_arguments, keywords);
-    }
-    if (future != NULL && future_init(future, no_arguments, keywords) < 0) {
-        Py_CLEAR(future);
+    PyObject *future = Future_Type->tp_new(Future_Type, no_arguments, keywords);
+    if (LIKELY(future != NULL && future_init(future, no_arguments, keywords) == 0)) {
+        give_back_keywords(keywords);
+        return future;
     }
     Py_DECREF(keywords);
-    return future;
+    Py_XDECREF(future);
+    return NULL;
 }
 
 /* ---- settling ---- */
@@ -98,8 +142,10 @@ future_new(PyObject *loop)
 static void
 settled(PyObject *future, PyObject *outcome)
 {
-    Lifetime *lifetime = *lifetime_field(future);
+    FutureTracking *tracking = tracking_of(future);
+    Lifetime *lifetime = tracking->lifetime;
     ThreadState *state = thread_state();
+    tracking->has_result = outcome == DONE;
     if (lifetime == NULL || !lifetime->open || state == NULL) {
         return;
     }
@@ -181,12 +227,81 @@ cancel(PyObject *self, PyObject *const *args, Py_ssize_t number, PyObject *kwnam
     return cancelled;
 }
 
+/* ---- what a task awaits ---- */
+
+static void
+lend(ThreadState *state, PyObject *future)
+{
+    state->lent = Py_NewRef(future);
+    Py_INCREF((PyObject *)stock);
+    Py_SET_TYPE(future, stock); /* with its reference to our class, which it has again soon */
+}
+
+static PyObject *
+outcome_of(PyObject *future)
+{
+    PyObject *cancelled = stock_cancelled(future, NULL), *error = stock_exception(future, NULL);
+    PyObject *outcome = cancelled == Py_True ? CANCELLED : is_none(error) ? DONE : FAILED;
+    Py_XDECREF(error);
+    Py_XDECREF(cancelled);
+    return outcome;
+}
+
+static void
+take_back(ThreadState *state)
+{
+    PyObject *future = state->lent;
+    state->lent = NULL;
+    Py_SET_TYPE(future, Future_Type);
+    Py_DECREF((PyObject *)stock);
+    PyObject *done = stock_done(future, NULL);
+    if (UNLIKELY(done == Py_True)) {
+        Pending pending;
+        pending_save(&pending);
+        settled(future, outcome_of(future));
+        pending_restore(&pending);
+    }
+    Py_XDECREF(done);
+    Py_DECREF(future);
+}
+
+static PyObject *
+future_await(PyObject *self)
+{
+    ThreadState *state = thread_state();
+    Lifetime *lifetime = tracking_of(self)->lifetime;
+    if (LIKELY(state != NULL && state->steps && state->lent == NULL && lifetime != NULL
+               && lifetime->open && Py_IS_TYPE(self, Future_Type))) {
+        lend(state, self);
+    }
+    return stock->tp_as_async->am_await(self);
+}
+
+PyObject *
+future_step(ThreadState *state, PyObject *callback, PyObject *args)
+{
+    Py_ssize_t number = PyTuple_GET_SIZE(args);
+    PyObject *const *given = &PyTuple_GET_ITEM(args, 0);
+    if (number == 1 && Py_IS_TYPE(given[0], Future_Type) && tracking_of(given[0])->has_result
+        && task_wakes_up(callback)) {
+        given = &with_result;
+    }
+    bool outer = state->steps;
+    state->steps = !PyMethod_Check(callback);
+    PyObject *result = PyObject_Vectorcall(callback, given, (size_t)number, NULL);
+    state->steps = outer;
+    if (state->lent != NULL) {
+        take_back(state);
+    }
+    return result;
+}
+
 /* ---- the end ---- */
 
 static void
 future_finalize(PyObject *self)
 {
-    Lifetime *lifetime = *lifetime_field(self);
+    Lifetime *lifetime = tracking_of(self)->lifetime;
     if (lifetime != NULL && lifetime->open) {
         lifetime_dropped(lifetime);
     }
@@ -205,14 +320,14 @@ future_traverse(PyObject *self, visitproc visit, void *arg)
     if (!stock_counts_its_type()) {
         Py_VISIT(Py_TYPE(self));
     }
-    Py_VISIT(*lifetime_field(self));
+    Py_VISIT(tracking_of(self)->lifetime);
     return stock->tp_traverse(self, visit, arg);
 }
 
 static int
 future_clear(PyObject *self)
 {
-    Py_CLEAR(*lifetime_field(self));
+    Py_CLEAR(tracking_of(self)->lifetime);
     return stock->tp_clear(self);
 }
 
@@ -225,7 +340,7 @@ future_dealloc(PyObject *self)
         return;
     }
     PyObject_GC_UnTrack(self);
-    Py_CLEAR(*lifetime_field(self));
+    Py_CLEAR(tracking_of(self)->lifetime);
     stock->tp_dealloc(self);
     if (!stock_counts_its_type()) {
         Py_DECREF(type);
@@ -252,6 +367,7 @@ static PyMemberDef members[] = {
 static PyType_Slot slots[] = {
     {Py_tp_doc, NULL},
     {Py_tp_init, future_init},
+    {Py_am_await, future_await},
     {Py_tp_finalize, future_finalize},
     {Py_tp_traverse, future_traverse},
     {Py_tp_clear, future_clear},
@@ -282,6 +398,23 @@ stock_method(PyMethodDef *ours)
     return method;
 }
 
+/* One of those without arguments, as a function; NULL with an exception set. */
+static PyCFunction
+stock_function(const char *name)
+{
+    PyMethodDef wanted = {.ml_name = name};
+    PyObject *method = stock_method(&wanted);
+    PyCFunction found = NULL;
+    if (method != NULL && ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_NOARGS) {
+        found = ((PyMethodDescrObject *)method)->d_method->ml_meth;
+    }
+    else if (method != NULL) {
+        PyErr_Format(PyExc_TypeError, "expected Future.%s to take no arguments", name);
+    }
+    Py_XDECREF(method);
+    return found;
+}
+
 static getter
 stock_getter(const char *name)
 {
@@ -297,12 +430,13 @@ stock_getter(const char *name)
     return found;
 }
 
-/* make_future(Future): a subclass of asyncio's in C; once. */
+/* make_future(Future, with_result): a subclass of asyncio's in C; once.  `with_result` is a future of
+   asyncio's class that has a result. */
 static PyObject *
 make_future(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *future;
-    if (!PyArg_ParseTuple(args, "O!:make_future", &PyType_Type, &future)) {
+    PyObject *future, *has_result;
+    if (!PyArg_ParseTuple(args, "O!O:make_future", &PyType_Type, &future, &has_result)) {
         return NULL;
     }
     if (stock != NULL) {
@@ -314,12 +448,21 @@ make_future(PyObject *Py_UNUSED(module), PyObject *args)
     stock_set_exception = stock_set_result == NULL ? NULL : stock_method(&methods[1]);
     stock_cancel = stock_set_exception == NULL ? NULL : stock_method(&methods[2]);
     if (stock_cancel == NULL || (stock_exception = stock_getter("_exception")) == NULL
-        || (stock_source_traceback = stock_getter("_source_traceback")) == NULL) {
+        || (stock_source_traceback = stock_getter("_source_traceback")) == NULL
+        || (stock_done = stock_function("done")) == NULL
+        || (stock_cancelled = stock_function("cancelled")) == NULL
+        || (name_loop = PyUnicode_InternFromString("loop")) == NULL) {
         return NULL;
     }
+    if (!Py_IS_TYPE(has_result, stock) || stock->tp_as_async == NULL
+        || stock->tp_as_async->am_await == NULL) {
+        PyErr_SetString(PyExc_TypeError, "expected a class of futures, and one of them");
+        return NULL;
+    }
+    with_result = Py_NewRef(has_result);
     slots[0].pfunc = (void *)stock->tp_doc;
     members[0].offset = stock->tp_basicsize;
-    spec.basicsize = (int)(stock->tp_basicsize + (Py_ssize_t)sizeof(Lifetime *));
+    spec.basicsize = (int)(stock->tp_basicsize + (Py_ssize_t)sizeof(FutureTracking));
     Future_Type = (PyTypeObject *)PyType_FromSpecWithBases(&spec, future);
     return Py_XNewRef((PyObject *)Future_Type);
 }

@@ -4,8 +4,9 @@
    Asked for every callback; so what is known of a class is remembered with its version, and what a
    loop keeps is read from where it stands. */
 
+#include "instances.h" /* first: what it includes has other needs */
+
 #include "handles.h"
-#include "instances.h"
 
 /* ---- what a loop keeps in itself ---- */
 

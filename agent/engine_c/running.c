@@ -211,9 +211,10 @@ is_regular(PyObject *handle, PyObject *callback, PyObject *args, PyObject *conte
            && !frames_are_watched();
 }
 
-/* Run the callback; it may well cancel the handle. */
+/* Run the callback, which may well cancel the handle; `of_task` is the state of the thread if it is the
+   step of a task. */
 static PyObject *
-call_back(PyObject *handle)
+call_back(PyObject *handle, ThreadState *of_task)
 {
     PyObject *callback = *handle_field(handle, handle_fields.callback);
     PyObject *args = *handle_field(handle, handle_fields.args);
@@ -226,8 +227,9 @@ call_back(PyObject *handle)
     Py_INCREF(context);
     PyObject *result = NULL;
     if (LIKELY(PyContext_Enter(context) == 0)) {
-        result = PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0),
-                                     (size_t)PyTuple_GET_SIZE(args), NULL);
+        result = of_task != NULL ? future_step(of_task, callback, args)
+                                 : PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0),
+                                                       (size_t)PyTuple_GET_SIZE(args), NULL);
         if (UNLIKELY(PyContext_Exit(context) < 0)) {
             Py_CLEAR(result);
         }
@@ -279,7 +281,7 @@ run_followed(PyObject *handle, ThreadState *state, Lifetime *lifetime, PyObject 
         tell_scopes("enter_scopes", state, lifetime->scope);
     }
     const void *floor = floor_enter(state);
-    PyObject *result = call_back(handle);
+    PyObject *result = call_back(handle, task != NULL ? state : NULL);
     floor_leave(state, floor);
     bool ends = task != NULL ? step_ends(state, lifetime, task, &outcome) : lifetime->type->once;
     turn_end(state, lifetime, &turn, ends, outcome);
@@ -291,7 +293,7 @@ handle_run_as(PyObject *handle, Lifetime *lifetime, PyObject *task)
 {
     ThreadState *state = thread_state();
     if (UNLIKELY(lifetime == NULL || state == NULL)) {
-        return call_back(handle);
+        return call_back(handle, NULL);
     }
     Py_XINCREF(task);
     Py_INCREF((PyObject *)lifetime);

@@ -69,6 +69,13 @@ task_of(PyObject *callback)
     return type == &PyMethod_Type ? task_of_method(callback) : NULL;
 }
 
+bool
+task_wakes_up(PyObject *callback)
+{
+    return Py_IS_TYPE(callback, &PyCFunction_Type) && wakeup != NULL
+           && ((PyCFunctionObject *)callback)->m_ml == wakeup;
+}
+
 /* ---- its token ---- */
 
 /* What it holds for us: borrowed, or NULL.  Its class is not asked. */
