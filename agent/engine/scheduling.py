@@ -242,4 +242,4 @@ if twin.IN_C and not TYPE_CHECKING:
         scheduling_soon,
     )
 
-    twin.tell(trace_without_ours=leave_out_ours, future_class=Future)
+    twin.tell(trace_without_ours=leave_out_ours)

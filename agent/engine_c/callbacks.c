@@ -11,7 +11,7 @@
 #include "engine.h"
 #include "structmember.h"
 
-#define MAX_FREE 256
+#define MAX_FREE 1024 /* as of handles (handles.h) */
 
 typedef struct {
     Bracket bracket;
@@ -147,9 +147,10 @@ run(Bracket *bracket, ThreadState *of_task)
     }
     /* A hook may have other ideas of its fields, which are attributes. */
     PyObject *callback = Py_NewRef(bracket->callback), *args = Py_NewRef(bracket->args);
-    PyObject *result = of_task != NULL && PyTuple_CheckExact(args)
+    PyObject *result = of_task != NULL
                            ? future_step(of_task, callback, args)
-                           : PyObject_Call(callback, args, NULL);
+                           : PyObject_Vectorcall(callback, &PyTuple_GET_ITEM(args, 0),
+                                                 (size_t)PyTuple_GET_SIZE(args), NULL);
     Py_DECREF(callback);
     Py_DECREF(args);
     if (result == NULL) {

@@ -593,6 +593,9 @@ bool is_of_connection(PyObject *callback);
 /* The lifetime of a future of our class, borrowed; NULL of any other object. */
 Lifetime *future_lifetime(PyObject *future);
 
+/* A new one, as the class makes it; NULL with an exception set. */
+PyObject *future_new(PyObject *loop);
+
 /* Call a step of a task in C: the callback that asyncio has scheduled for it, with its arguments.  NULL
    with an exception set. */
 PyObject *future_step(ThreadState *state, PyObject *callback, PyObject *args);

@@ -69,7 +69,7 @@ handle_traverse(PyObject *self, visitproc visit, void *arg)
     Tracking *tracking = handle_tracking(self);
     Py_VISIT(Py_TYPE(self));
     for (size_t nth = 0; nth < Py_ARRAY_LENGTH(object_fields); nth++) {
-        Py_VISIT(*nth_field(self, nth));
+        VISIT_CONTAINER(*nth_field(self, nth));
     }
     Py_VISIT(tracking->dict);
     Py_VISIT(tracking->lifetime);

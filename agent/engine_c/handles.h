@@ -52,11 +52,24 @@ handle_tracking(PyObject *handle)
     return (Tracking *)((char *)handle + handle_fields.tracking);
 }
 
+/* Py_VISIT of what the collector may have to do with: most fields are None, or true or false. */
+#define VISIT_CONTAINER(field)                                                                     \
+    do {                                                                                           \
+        PyObject *value_ = (field);                                                                \
+        if (value_ != NULL && PyType_HasFeature(Py_TYPE(value_), Py_TPFLAGS_HAVE_GC)) {            \
+            Py_VISIT(value_);                                                                      \
+        }                                                                                          \
+    } while (0)
+
 /* ---- handles.c ---------------------------------------------------------------------------- */
+
+/* A thousand tasks at a time are no rare sight; and what is not allocated anew brings the next
+   collection no nearer. */
+#define MOST_FREE_HANDLES 1024
 
 /* Free ones of exactly one type, their fields empty. */
 typedef struct {
-    PyObject *free[256];
+    PyObject *free[MOST_FREE_HANDLES];
     int number;
 } FreeHandles;
 
@@ -117,9 +130,6 @@ PyObject *handle_run_as(PyObject *handle, Lifetime *lifetime, PyObject *task);
 
 /* Whether it is our class of futures; it may be NULL. */
 bool future_is_ours(PyObject *type);
-
-/* A new one, as the class makes it; NULL with an exception set. */
-PyObject *future_new(PyObject *loop);
 
 /* ---- regular_loops.c ---------------------------------------------------------------------- */
 

@@ -10,8 +10,6 @@
 
 static PyObject *string_context, *asyncios_context, *string_is_closed, *string_source_traceback;
 static PyObject *only_context; /* the tuple of keywords that the originals are called with */
-static PyObject *only_loop;    /* that of what makes a future */
-static PyObject *future_class; /* or NULL before the first */
 
 /* ---- what a method is called with ---- */
 
@@ -353,14 +351,10 @@ call_soon_threadsafe(PyObject *method, PyObject *const *args, size_t nargsf, PyO
 static PyObject *
 create_future(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (UNLIKELY(future_class == NULL)) {
-        future_class = Py_XNewRef(python_function("future_class"));
-    }
-    if (UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL || future_class == NULL)) {
+    if (UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL)) {
         return method_call_original(method, args, nargsf, kwnames);
     }
-    /* The one argument is not `self` but `loop`. */
-    return PyObject_Vectorcall(future_class, args, 0, only_loop);
+    return future_new(args[0]);
 }
 
 /* ---- cancel ---- */
@@ -457,10 +451,7 @@ scheduling_add(PyObject *module)
         return -1;
     }
     only_context = PyTuple_Pack(1, string_context);
-    PyObject *string_loop = PyUnicode_InternFromString("loop");
-    only_loop = string_loop == NULL ? NULL : PyTuple_Pack(1, string_loop);
-    Py_XDECREF(string_loop);
-    if (only_context == NULL || only_loop == NULL) {
+    if (only_context == NULL) {
         return -1;
     }
     return PyModule_AddFunctions(module, functions);

@@ -210,7 +210,11 @@ seen_first(ThreadState *state, PyObject *task, int skip)
 Lifetime *
 task_scheduled(ThreadState *state, PyObject *task, int skip)
 {
-    Lifetime *lifetime = token_lifetime(task);
+    /* Most are scheduled by their own step. */
+    Lifetime *executing = state->current;
+    Lifetime *lifetime = executing->resource == task && executing->type == engine.task
+                             ? executing
+                             : token_lifetime(task);
     if (UNLIKELY(lifetime == NULL)) {
         return seen_first(state, task, skip);
     }
@@ -251,8 +255,13 @@ outcome_of(Lifetime *lifetime, PyObject *task)
 static bool
 settles(ThreadState *state, Lifetime *lifetime, PyObject *task, PyObject **outcome)
 {
-    if (LIKELY(!says(task, task_done, name_done))) {
-        PyErr_Clear();
+    PyObject *done = call_method(task, task_done, name_done);
+    bool is_done = done != Py_False && done != NULL && PyObject_IsTrue(done) > 0;
+    Py_XDECREF(done);
+    if (LIKELY(!is_done)) {
+        if (UNLIKELY(done != Py_False)) {
+            PyErr_Clear();
+        }
         return false;
     }
     event_resolve(state, lifetime);

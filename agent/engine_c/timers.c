@@ -187,8 +187,8 @@ timer_hash(PyObject *self)
 static int
 timer_traverse(PyObject *self, visitproc visit, void *arg)
 {
-    Py_VISIT(*handle_field(self, handle_fields.scheduled));
-    Py_VISIT(*handle_field(self, handle_fields.when));
+    VISIT_CONTAINER(*handle_field(self, handle_fields.scheduled));
+    VISIT_CONTAINER(*handle_field(self, handle_fields.when));
     return handle_traverse(self, visit, arg);
 }
 
