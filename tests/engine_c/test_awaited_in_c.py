@@ -1,6 +1,7 @@
 """Futures in C that tasks await: asyncio's fast way takes them, and nobody notices.
 
-While the step of a task awaits one, it is of asyncio's class. What a program could do meanwhile takes
+While the step of a task awaits one, it is of asyncio's class. What a program could do meanwhile
+takes
 calling `__await__` without awaiting, or driving a coroutine by hand.
 """
 
@@ -126,7 +127,8 @@ def test_one_whose_await_was_called_and_nothing_more_is_pending_afterwards(
         future = new_future()
         iterator = future.__await__()
         await asyncio.sleep(0)
-        assert type(future) is Future and not future.done()
+        assert type(future) is Future
+        assert not future.done()
         asyncio.get_running_loop().call_soon(future.set_result, 7)
         del iterator
         return int(await future)
@@ -154,7 +156,8 @@ def test_a_task_that_was_cancelled_before_it_awaits_cancels_what_it_awaits(
 
     with record() as events:
         future = runner.run(main())
-    assert future.cancelled() and type(future) is Future
+    assert future.cancelled()
+    assert type(future) is Future
     (async_id, *_) = events_of_future(events)
     assert told(events.of(async_id), f=async_id)[1:] == ["promise_resolve f", "destroy f"]
 
@@ -167,7 +170,8 @@ def test_a_coroutine_driven_by_hand_gives_a_future_that_is_one(runner: asyncio.R
         future = new_future()
         coroutine = inner(future)
         given = coroutine.send(None)
-        assert given is future and isinstance(given, asyncio.Future)
+        assert given is future
+        assert isinstance(given, asyncio.Future)
         future.set_result("given")
         with pytest.raises(StopIteration) as stopped:
             coroutine.send(None)
