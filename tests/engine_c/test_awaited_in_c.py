@@ -1,8 +1,7 @@
 """Futures in C that tasks await: asyncio's fast way takes them, and nobody notices.
 
 While the step of a task awaits one, it is of asyncio's class. What a program could do meanwhile
-takes
-calling `__await__` without awaiting, or driving a coroutine by hand.
+takes calling `__await__` without awaiting, or driving a coroutine by hand.
 """
 
 import asyncio
