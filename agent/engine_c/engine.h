@@ -241,7 +241,7 @@ typedef struct {
     Lifetime *current; /* owned, never NULL */
     PyObject *making;  /* a MakingHandle, or NULL */
     Lifetime *beyond;  /* owned, or NULL */
-    PyObject *lent;    /* a future that passes for one of asyncio's own, or NULL (futures.c) */
+    PyObject *lent;    /* a future that passes for one of asyncio's own, or NULL (awaited.c) */
     PyObject *samples; /* tuples, never NULL */
     PyObject *blamed;
     int64_t busy;
@@ -593,8 +593,11 @@ bool is_of_connection(PyObject *callback);
 /* The lifetime of a future of our class, borrowed; NULL of any other object. */
 Lifetime *future_lifetime(PyObject *future);
 
-/* A new one, as the class makes it; NULL with an exception set. */
+/* Whether there is one, and a new one, as the class makes it: NULL with an exception set. */
+bool future_class_is_made(void);
 PyObject *future_new(PyObject *loop);
+
+/* ---- awaited.c ---------------------------------------------------------------------------- */
 
 /* Call a step of a task in C: the callback that asyncio has scheduled for it, with its arguments.  NULL
    with an exception set. */

@@ -5,38 +5,17 @@
    what is refused is refused in asyncio's words.
 
    What is not ours is left to asyncio's class, by its slots: how a future is constructed, visited,
-   finalized and freed.
+   finalized and freed. */
 
-   asyncio's tasks in C have a fast way for what they await, and take it for futures of exactly
-   asyncio's class.  So that awaiting is no slower with us:
-
-   - A pending future that the step of a task awaits is lent: it is of asyncio's class until the step
-     has ended, which it does at once, for the future is pending.  If the program has settled it
-     meanwhile, which takes calling `__await__` without awaiting, that is told when it comes back.
-   - A task that wakes up asks what it has awaited for its exception only.  Of a future that has a result
-     it is shown another one that has, of asyncio's class. */
-
+#include "futures.h"
 #include "handles.h"
 
-static PyTypeObject *Future_Type; /* NULL until asyncio has been imported */
-static PyTypeObject *stock;       /* asyncio's */
+PyTypeObject *Future_Type, *stock_future;
+getter stock_future_exception;
+
 static PyObject *stock_set_result, *stock_set_exception, *stock_cancel;
-static PyCFunction stock_done, stock_cancelled;
-static getter stock_exception, stock_source_traceback;
-static PyObject *with_result; /* a future of asyncio's class */
+static getter stock_source_traceback;
 static PyObject *name_loop;
-
-/* Ours, behind the fields of asyncio's class. */
-typedef struct {
-    Lifetime *lifetime; /* NULL if asyncio has refused to make it, or without memory */
-    bool has_result;
-} FutureTracking;
-
-static inline FutureTracking *
-tracking_of(PyObject *future)
-{
-    return (FutureTracking *)((char *)future + stock->tp_basicsize);
-}
 
 Lifetime *
 future_lifetime(PyObject *future)
@@ -44,7 +23,7 @@ future_lifetime(PyObject *future)
     if (Future_Type == NULL || !PyObject_TypeCheck(future, Future_Type)) {
         return NULL;
     }
-    return tracking_of(future)->lifetime;
+    return future_tracking(future)->lifetime;
 }
 
 /* ---- init ---- */
@@ -66,8 +45,8 @@ clean_source_traceback(PyObject *future)
 static int
 future_init(PyObject *self, PyObject *args, PyObject *keywords)
 {
-    tracking_of(self)->has_result = false;
-    if (stock->tp_init(self, args, keywords) < 0) {
+    future_tracking(self)->has_result = false;
+    if (stock_future->tp_init(self, args, keywords) < 0) {
         return -1;
     }
     clean_source_traceback(self);
@@ -77,7 +56,7 @@ future_init(PyObject *self, PyObject *args, PyObject *keywords)
         : lifetime_begin(engine.future, state->current, state, 0);
     if (LIKELY(lifetime != NULL)) {
         lifetime->notify = engine.listeners->destroy != NULL;
-        Py_XSETREF(tracking_of(self)->lifetime, lifetime);
+        Py_XSETREF(future_tracking(self)->lifetime, lifetime);
         emit_init(state, engine.listeners->init, lifetime, self);
     }
     return 0;
@@ -87,6 +66,12 @@ bool
 future_is_ours(PyObject *type)
 {
     return type != NULL && type == (PyObject *)Future_Type;
+}
+
+bool
+future_class_is_made(void)
+{
+    return Future_Type != NULL;
 }
 
 /* The keywords of the constructor: the same dictionary again, but while a constructor has it. */
@@ -139,10 +124,10 @@ future_new(PyObject *loop)
 /* ---- settling ---- */
 
 /* promise_resolve and destroy, in the context of whoever settles. */
-static void
-settled(PyObject *future, PyObject *outcome)
+void
+future_settled(PyObject *future, PyObject *outcome)
 {
-    FutureTracking *tracking = tracking_of(future);
+    FutureTracking *tracking = future_tracking(future);
     Lifetime *lifetime = tracking->lifetime;
     ThreadState *state = thread_state();
     tracking->has_result = outcome == DONE;
@@ -154,7 +139,7 @@ settled(PyObject *future, PyObject *outcome)
     lifetime->open = false;
     if (is_recorded(lifetime)) {
         if (outcome == FAILED) {
-            PyObject *error = stock_exception(future, NULL);
+            PyObject *error = stock_future_exception(future, NULL);
             if (error != NULL) {
                 recorder_failed(lifetime, error);
             }
@@ -202,7 +187,7 @@ set_result(PyObject *self, PyObject *const *args, Py_ssize_t number, PyObject *k
 {
     PyObject *done = call_stock(stock_set_result, self, args, number, kwnames);
     if (LIKELY(done != NULL)) {
-        settled(self, DONE);
+        future_settled(self, DONE);
     }
     return done;
 }
@@ -212,7 +197,7 @@ set_exception(PyObject *self, PyObject *const *args, Py_ssize_t number, PyObject
 {
     PyObject *done = call_stock(stock_set_exception, self, args, number, kwnames);
     if (done != NULL) {
-        settled(self, FAILED);
+        future_settled(self, FAILED);
     }
     return done;
 }
@@ -222,78 +207,9 @@ cancel(PyObject *self, PyObject *const *args, Py_ssize_t number, PyObject *kwnam
 {
     PyObject *cancelled = call_stock(stock_cancel, self, args, number, kwnames);
     if (cancelled == Py_True) {
-        settled(self, CANCELLED);
+        future_settled(self, CANCELLED);
     }
     return cancelled;
-}
-
-/* ---- what a task awaits ---- */
-
-static void
-lend(ThreadState *state, PyObject *future)
-{
-    state->lent = Py_NewRef(future);
-    Py_INCREF((PyObject *)stock);
-    Py_SET_TYPE(future, stock); /* with its reference to our class, which it has again soon */
-}
-
-static PyObject *
-outcome_of(PyObject *future)
-{
-    PyObject *cancelled = stock_cancelled(future, NULL), *error = stock_exception(future, NULL);
-    PyObject *outcome = cancelled == Py_True ? CANCELLED : is_none(error) ? DONE : FAILED;
-    Py_XDECREF(error);
-    Py_XDECREF(cancelled);
-    return outcome;
-}
-
-static void
-take_back(ThreadState *state)
-{
-    PyObject *future = state->lent;
-    state->lent = NULL;
-    Py_SET_TYPE(future, Future_Type);
-    Py_DECREF((PyObject *)stock);
-    PyObject *done = stock_done(future, NULL);
-    if (UNLIKELY(done == Py_True)) {
-        Pending pending;
-        pending_save(&pending);
-        settled(future, outcome_of(future));
-        pending_restore(&pending);
-    }
-    Py_XDECREF(done);
-    Py_DECREF(future);
-}
-
-static PyObject *
-future_await(PyObject *self)
-{
-    ThreadState *state = thread_state();
-    Lifetime *lifetime = tracking_of(self)->lifetime;
-    if (LIKELY(state != NULL && state->steps && state->lent == NULL && lifetime != NULL
-               && lifetime->open && Py_IS_TYPE(self, Future_Type))) {
-        lend(state, self);
-    }
-    return stock->tp_as_async->am_await(self);
-}
-
-PyObject *
-future_step(ThreadState *state, PyObject *callback, PyObject *args)
-{
-    Py_ssize_t number = PyTuple_GET_SIZE(args);
-    PyObject *const *given = &PyTuple_GET_ITEM(args, 0);
-    if (number == 1 && Py_IS_TYPE(given[0], Future_Type) && tracking_of(given[0])->has_result
-        && task_wakes_up(callback)) {
-        given = &with_result;
-    }
-    bool outer = state->steps;
-    state->steps = !PyMethod_Check(callback);
-    PyObject *result = PyObject_Vectorcall(callback, given, (size_t)number, NULL);
-    state->steps = outer;
-    if (state->lent != NULL) {
-        take_back(state);
-    }
-    return result;
 }
 
 /* ---- the end ---- */
@@ -301,17 +217,17 @@ future_step(ThreadState *state, PyObject *callback, PyObject *args)
 static void
 future_finalize(PyObject *self)
 {
-    Lifetime *lifetime = tracking_of(self)->lifetime;
+    Lifetime *lifetime = future_tracking(self)->lifetime;
     if (lifetime != NULL && lifetime->open) {
         lifetime_dropped(lifetime);
     }
-    stock->tp_finalize(self);
+    stock_future->tp_finalize(self);
 }
 
 static bool
 stock_counts_its_type(void)
 {
-    return PyType_HasFeature(stock, Py_TPFLAGS_HEAPTYPE);
+    return PyType_HasFeature(stock_future, Py_TPFLAGS_HEAPTYPE);
 }
 
 static int
@@ -320,15 +236,15 @@ future_traverse(PyObject *self, visitproc visit, void *arg)
     if (!stock_counts_its_type()) {
         Py_VISIT(Py_TYPE(self));
     }
-    Py_VISIT(tracking_of(self)->lifetime);
-    return stock->tp_traverse(self, visit, arg);
+    Py_VISIT(future_tracking(self)->lifetime);
+    return stock_future->tp_traverse(self, visit, arg);
 }
 
 static int
 future_clear(PyObject *self)
 {
-    Py_CLEAR(tracking_of(self)->lifetime);
-    return stock->tp_clear(self);
+    Py_CLEAR(future_tracking(self)->lifetime);
+    return stock_future->tp_clear(self);
 }
 
 static void
@@ -340,8 +256,8 @@ future_dealloc(PyObject *self)
         return;
     }
     PyObject_GC_UnTrack(self);
-    Py_CLEAR(tracking_of(self)->lifetime);
-    stock->tp_dealloc(self);
+    Py_CLEAR(future_tracking(self)->lifetime);
+    stock_future->tp_dealloc(self);
     if (!stock_counts_its_type()) {
         Py_DECREF(type);
     }
@@ -387,7 +303,7 @@ static PyType_Spec spec = {
 static PyObject *
 stock_method(PyMethodDef *ours)
 {
-    PyObject *method = PyObject_GetAttrString((PyObject *)stock, ours->ml_name);
+    PyObject *method = PyObject_GetAttrString((PyObject *)stock_future, ours->ml_name);
     if (method != NULL && !Py_IS_TYPE(method, &PyMethodDescr_Type)) {
         PyErr_Format(PyExc_TypeError, "expected Future.%s to be a method in C", ours->ml_name);
         Py_CLEAR(method);
@@ -398,27 +314,10 @@ stock_method(PyMethodDef *ours)
     return method;
 }
 
-/* One of those without arguments, as a function; NULL with an exception set. */
-static PyCFunction
-stock_function(const char *name)
-{
-    PyMethodDef wanted = {.ml_name = name};
-    PyObject *method = stock_method(&wanted);
-    PyCFunction found = NULL;
-    if (method != NULL && ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_NOARGS) {
-        found = ((PyMethodDescrObject *)method)->d_method->ml_meth;
-    }
-    else if (method != NULL) {
-        PyErr_Format(PyExc_TypeError, "expected Future.%s to take no arguments", name);
-    }
-    Py_XDECREF(method);
-    return found;
-}
-
 static getter
 stock_getter(const char *name)
 {
-    PyObject *property = PyObject_GetAttrString((PyObject *)stock, name);
+    PyObject *property = PyObject_GetAttrString((PyObject *)stock_future, name);
     getter found = NULL;
     if (property != NULL && Py_IS_TYPE(property, &PyGetSetDescr_Type)) {
         found = ((PyGetSetDescrObject *)property)->d_getset->get;
@@ -439,30 +338,25 @@ make_future(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O:make_future", &PyType_Type, &future, &has_result)) {
         return NULL;
     }
-    if (stock != NULL) {
+    if (stock_future != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the future is made already");
         return NULL;
     }
-    stock = (PyTypeObject *)Py_NewRef(future);
+    stock_future = (PyTypeObject *)Py_NewRef(future);
     stock_set_result = stock_method(&methods[0]);
     stock_set_exception = stock_set_result == NULL ? NULL : stock_method(&methods[1]);
     stock_cancel = stock_set_exception == NULL ? NULL : stock_method(&methods[2]);
-    if (stock_cancel == NULL || (stock_exception = stock_getter("_exception")) == NULL
+    if (stock_cancel == NULL || (stock_future_exception = stock_getter("_exception")) == NULL
         || (stock_source_traceback = stock_getter("_source_traceback")) == NULL
-        || (stock_done = stock_function("done")) == NULL
-        || (stock_cancelled = stock_function("cancelled")) == NULL
         || (name_loop = PyUnicode_InternFromString("loop")) == NULL) {
         return NULL;
     }
-    if (!Py_IS_TYPE(has_result, stock) || stock->tp_as_async == NULL
-        || stock->tp_as_async->am_await == NULL) {
-        PyErr_SetString(PyExc_TypeError, "expected a class of futures, and one of them");
+    if (awaited_know(has_result) < 0) {
         return NULL;
     }
-    with_result = Py_NewRef(has_result);
-    slots[0].pfunc = (void *)stock->tp_doc;
-    members[0].offset = stock->tp_basicsize;
-    spec.basicsize = (int)(stock->tp_basicsize + (Py_ssize_t)sizeof(FutureTracking));
+    slots[0].pfunc = (void *)stock_future->tp_doc;
+    members[0].offset = stock_future->tp_basicsize;
+    spec.basicsize = (int)(stock_future->tp_basicsize + (Py_ssize_t)sizeof(FutureTracking));
     Future_Type = (PyTypeObject *)PyType_FromSpecWithBases(&spec, future);
     return Py_XNewRef((PyObject *)Future_Type);
 }

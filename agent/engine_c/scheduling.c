@@ -351,7 +351,7 @@ call_soon_threadsafe(PyObject *method, PyObject *const *args, size_t nargsf, PyO
 static PyObject *
 create_future(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL)) {
+    if (UNLIKELY(PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL || !future_class_is_made())) {
         return method_call_original(method, args, nargsf, kwnames);
     }
     return future_new(args[0]);
