@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from whence.engine import CANCELLED, DONE, FAILED, Lifetime, SpanLifetime, failed
+from whence.engine.requests import answered, asked, close_request, is_websocket, open_request
 
 from .patching import leave_traceback
-from .requests import answered, asked, close_request, is_websocket, open_request
 
 Application = Callable[..., Awaitable[Any]]
 

@@ -24,12 +24,13 @@ from whence.engine import (
     local,
     resolve,
 )
+from whence.engine.eager_tasks import init_eagerly, starts_eagerly
 from whence.engine.futures import Future
 from whence.engine.resource_types import FUTURE
 from whence.engine.sites import leave_out_ours
 from whence.engine.standin import StandIn
-from whence.engine.tasks import init_eagerly, starts_eagerly, token_of
 from whence.engine.tasks import task_class as stock_task
+from whence.engine.tasks import token_of
 
 from .patching import Patches, Wrapper, found, is_patched
 

@@ -7,9 +7,9 @@ from hypercorn.asyncio import task_group, tcp_server
 from hypercorn.protocol import http_stream, ws_stream
 
 from whence.engine import local
+from whence.engine.requests import hide_own_task
 
 from .asgi import Application, note_sent, serve
-from .own_tasks import hide_own_task
 from .patching import Patches
 
 

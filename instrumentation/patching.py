@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, Wrapp
 from typing import Any, TypeVar
 from weakref import ref
 
-from whence.engine.methods import Method
+from whence.engine.methods import Method, preceded
 from whence.engine.methods import calling as calling
 from whence.engine.sites import code_of, skip_folder
 from whence.engine.sites import is_ours as is_ours
@@ -100,6 +100,32 @@ class Patches:
             return
         call = _unseen(wrapper, original, self._in_force)
         self.replace(owner, name, _stand_in(owner, original)(original, call))
+
+    def precede(self, owner: type, name: str, look: Callable[..., object]) -> None:
+        """Have `look` called with the arguments of a method, the instance first, before it runs.
+
+        For what is called for every request; it has to know by itself whether it is wanted."""
+        original = found(owner, name)
+        if preceded is not None and is_method(original):
+            self.replace(owner, name, looks_like(original)(preceded(look, original)))
+            return
+
+        def first_look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            look(instance, *args, **kwargs)
+            return wrapped(*args, **kwargs)
+
+        self.wrap(owner, name, first_look)
+
+    def take_over(self, owner: type, name: str, make: Callable[[Any, list[bool]], F]) -> None:
+        """Have an async def of ours, which `make(original, in_force)` gives, in place of one in a
+        class; where the first item of `in_force` is false, it does nothing but call the original.
+
+        For what is called for every request: it is `wrap` without the layers."""
+        original = found(owner, name)
+        if not is_coroutine_function(original) or not is_method(original):
+            self.skipped[_place(owner, name)] = "absent" if original is None else "no async def"
+            return
+        self.replace(owner, name, looks_like(original)(make(original, self._in_force)))
 
     def on_undo(self, undo: Callable[[], None], place: str = "") -> None:
         """Have something else undone with the rest; `place` is the attribute, if it is one."""

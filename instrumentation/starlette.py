@@ -6,9 +6,9 @@ from typing import Any
 from starlette import routing
 
 from whence.deferral import when_imported
+from whence.engine.requests import mounted, routed
 
 from .patching import Patches
-from .requests import mounted, routed
 
 
 def install(patches: Patches) -> None:

@@ -8,7 +8,7 @@ import sys
 from asyncio import tasks
 from typing import Any
 
-from whence.engine.tasks import eager_task_stand_in, start_eagerly
+from whence.engine.eager_tasks import eager_task_stand_in, start_eagerly
 
 from .patching import Patches, leave_traceback, looks_like
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from whence.deferral import when_imported
 from whence.engine import local
+from whence.engine.requests import hide_own_task
 
 from .asgi import Application, note_sent, serve
-from .own_tasks import hide_own_task
 from .patching import Patches
 
 _IMPLEMENTATIONS = {

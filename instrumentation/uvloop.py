@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from whence.engine.eager_tasks import start_eagerly
 from whence.engine.failures import telling
 from whence.engine.scheduling import (
     cancelling,
@@ -22,7 +23,6 @@ from whence.engine.scheduling import (
     scheduling_soon,
 )
 from whence.engine.sites import add_plumbing
-from whence.engine.tasks import start_eagerly
 
 from .patching import Patches, found, leave_traceback, looks_like
 from .uvloop_sealed import replace_sealed, sealed

@@ -11,9 +11,16 @@ from websockets.asyncio import server as servers
 from websockets.exceptions import ConnectionClosedOK
 
 from whence.engine import CANCELLED, DONE, FAILED, failed, instrumented, local
+from whence.engine.requests import (
+    answered,
+    asked,
+    close_request,
+    is_websocket,
+    open_request,
+    routed,
+)
 
 from .patching import Patches, found, leave_traceback, looks_like
-from .requests import answered, asked, close_request, is_websocket, open_request, routed
 
 _TASKS = ("serve.<locals>.protocol_handler", "Server.conn_handler")
 """Coroutines of the task that the library makes for a connection, of this version and others."""

@@ -10,8 +10,8 @@ from typing import Any
 from websockets.asyncio import connection as connections
 
 from whence.engine import local
+from whence.engine.requests import hide_own_task
 
-from .own_tasks import hide_own_task
 from .patching import Patches
 
 

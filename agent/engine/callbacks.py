@@ -246,6 +246,5 @@ class Step(_Bracket):
 if twin.IN_C and not TYPE_CHECKING:
     from .._engine import Callback, Step
 
-    twin.tell(enter_scopes=enter_scopes, leave_scopes=leave_scopes)
 
 brackets.update((Callback, Step))

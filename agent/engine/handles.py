@@ -322,4 +322,3 @@ if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
         # What every class has: the rest is the original's, and asked of it.
         for _attribute in ("__doc__", "__module__"):
             setattr(_method, _attribute, getattr(getattr(asyncio.BaseEventLoop, _name), _attribute))
-    twin.tell(enter_scopes=enter_scopes, leave_scopes=leave_scopes)

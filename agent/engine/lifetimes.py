@@ -53,7 +53,7 @@ class Lifetime:
     """Of what the collector may end: whether a destroy hook was listening at creation, for
     collection is told to no other."""
     scope: "Scope | None"
-    """Of a task: what executes inside it, across its steps; a request."""
+    """Of a task: what executes inside it, across its steps; a request.  Of that: its own scope."""
 
     created: int
     """0 if it is not recorded."""
@@ -197,4 +197,4 @@ class Scope(NamedTuple):
 
 
 if twin.IN_C and not TYPE_CHECKING:
-    from .._engine import Lifetime, RecordedLifetime, SpanLifetime
+    from .._engine import Lifetime, RecordedLifetime, Scope, SpanLifetime

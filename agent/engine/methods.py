@@ -13,6 +13,12 @@ Method: type = FunctionType
 """What such a callable is; it has a `__dict__`."""
 
 
+preceded: "Callable[[Callable[..., object], Any], Any] | None" = None
+"""`preceded(look, original)`: a method that has `look` called with its arguments before it runs;
+what that raises goes no further.  Only in C: without a frame, it need not be what the original is,
+such as an async def."""
+
+
 def calling(method: Any) -> Callable[..., Any]:
     """How to call a method with the instance as its first argument."""
     if type(method) is FunctionType:
@@ -25,4 +31,4 @@ def calling(method: Any) -> Callable[..., Any]:
 
 
 if twin.IN_C and not TYPE_CHECKING:
-    from .._engine import Method
+    from .._engine import Method, preceded

@@ -5,9 +5,10 @@ resource. While a scope is open, each step of its task is: before task, before s
 scope, after task; and what the step creates is triggered by the scope.  Scopes of one task nest.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from . import twin
 from .events import create, end, enter, leave
 from .execution import ThreadState
 from .lifetimes import DONE, Lifetime, RecordedLifetime, Scope
@@ -24,18 +25,14 @@ def open_scope(state: ThreadState, row: ResourceType, resource: Any) -> Scope | 
         return None
     resource_ref = ref(resource)
     lifetime = create(state, row, resource, carrier, 2)
-    scope = task.scope = Scope(lifetime, resource_ref, task, task.scope)
-    _scopes[lifetime.async_id] = scope
+    scope = Scope(lifetime, resource_ref, task, task.scope)
+    task.scope = lifetime.scope = scope
     enter(state, lifetime, resource)
     return scope
 
 
-_scopes: dict[int, Scope] = {}
-"""The open scopes, by the ids of their lifetimes."""
-
-
 def _task_of_scope(lifetime: Lifetime) -> Lifetime | None:
-    scope = _scopes.get(lifetime.async_id)
+    scope = getattr(lifetime, "scope", None)
     return None if scope is None else scope.task
 
 
@@ -44,7 +41,7 @@ def close_scope(state: ThreadState, scope: Scope, outcome: str = DONE) -> None:
     if state.current is scope.lifetime:
         leave(state, scope.lifetime, scope.task if scope.outer is None else scope.outer.lifetime)
     scope.task.scope = scope.outer
-    _scopes.pop(scope.lifetime.async_id, None)
+    scope.lifetime.scope = None
     end(state, scope.lifetime, outcome)
 
 
@@ -65,3 +62,7 @@ def leave_scopes(state: ThreadState, task: Lifetime) -> None:
         outer = task if scope.outer is None else scope.outer.lifetime
         leave(state, scope.lifetime, outer)
         scope = scope.outer
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import close_scope, open_scope

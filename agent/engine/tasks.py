@@ -6,22 +6,17 @@ there, which covers create_task, gather, TaskGroup, `Task()` and any task factor
 that were parked before the first hook was enabled.
 """
 
-import asyncio
-import copyreg
-import inspect
 from asyncio import tasks
 from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, CoroutineType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from . import sites, twin
-from .events import Token, create, end, enter, leave, resolve
-from .execution import ThreadState, local
-from .lifetimes import CANCELLED, DONE, FAILED, OPEN, Lifetime, RecordedLifetime, SpanLifetime
-from .recorder import clock, failed, hide
+from .events import Token, create, resolve
+from .execution import ThreadState
+from .lifetimes import CANCELLED, DONE, FAILED, Lifetime, SpanLifetime
+from .recorder import failed, hide
 from .resource_types import TASK
-from .scopes import leave_scopes
-from .standin import StandIn, pickled
 
 AnyTask = Any
 
@@ -107,11 +102,12 @@ def seen_first(state: ThreadState, task: AnyTask, depth: int) -> Lifetime:
     if task._source_traceback is not None:
         sites.leave_out_ours(task._source_traceback)
     if isinstance(lifetime, SpanLifetime):
-        _name(lifetime, task.get_coro())
+        name_task(lifetime, task.get_coro())
     return lifetime
 
 
-def _name(lifetime: SpanLifetime, coroutine: Any) -> None:
+def name_task(lifetime: SpanLifetime, coroutine: Any) -> None:
+    """Call it by what it runs; hide what the loop runs for itself."""
     own = False
     code: CodeType | None
     if type(coroutine) is CoroutineType:
@@ -154,97 +150,8 @@ def settle(state: ThreadState, lifetime: Lifetime, task: AnyTask) -> str:
     return FAILED
 
 
-def starts_eagerly(kwargs: dict[str, Any]) -> bool:
-    """Whether a task that is constructed with these arguments runs its first step at once."""
-    loop = kwargs.get("loop") or asyncio._get_running_loop()
-    return bool(kwargs.get("eager_start")) and loop is not None and loop.is_running()
-
-
-def start_eagerly(task_class: Any, coro: Any, kwargs: dict[str, Any]) -> AnyTask:
-    """Construct a task whose first step may run inside its constructor, as that step's bracket."""
-    if not starts_eagerly(kwargs):
-        return _created_elsewhere(task_class(coro, **kwargs))
-    task = task_class.__new__(task_class)
-    init_eagerly(task, task.__init__, coro, kwargs)
-    return _created_elsewhere(task)
-
-
-def init_eagerly(
-    task: AnyTask, init: Callable[..., None], coro: Any, kwargs: dict[str, Any]
-) -> None:
-    """Call the `__init__` of a task that starts eagerly.
-
-    The task is not finished when its init is delivered (SEMANTICS 6.13)."""
-    state = local.state
-    previous = state.current
-    lifetime = create(state, TASK, task, previous, 4)
-    lifetime.scope = None
-    object.__setattr__(task, "_whence", Token(lifetime))
-    if isinstance(lifetime, SpanLifetime):
-        _name(lifetime, coro)
-    outcome = CANCELLED
-    try:
-        enter(state, lifetime, task)
-        init(coro, **kwargs)
-        outcome = settle(state, lifetime, task) if task.done() else OPEN
-    except BaseException as error:
-        sites.leave_traceback(error)
-        raise
-    finally:
-        if state.current is not lifetime:
-            leave_scopes(state, lifetime)
-        leave(state, lifetime, previous)
-        if outcome is not OPEN:
-            end(state, lifetime, outcome)
-        elif isinstance(lifetime, RecordedLifetime):
-            # As after any step: its next one may have been scheduled inside of this one.
-            lifetime.scheduled = clock()
-        del task, init, coro, kwargs
-
-
-class _EagerStandIn(StandIn):
-    """`asyncio.Task(...)`: gives the original's instances, seen from their first step on."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        try:
-            if kwargs.get("eager_start") and len(args) == 1:
-                return start_eagerly(task_class, args[0], kwargs)
-            return _created_elsewhere(task_class(*args, **kwargs))
-        except BaseException as error:
-            sites.leave_traceback(error)
-            raise
-
-
-copyreg.pickle(_EagerStandIn, pickled)
-
-
-def _created_elsewhere(task: AnyTask) -> AnyTask:
-    """In debug mode: the task was created where the program says so, not in this file."""
-    if task._source_traceback is not None:
-        sites.leave_out_ours(task._source_traceback)
-    return task
-
-
-def eager_task_stand_in() -> type:
-    """A class to be called `asyncio.Task`."""
-    stock: Any = tasks.Task
-    stand_in: type = _EagerStandIn(
-        stock.__name__,
-        (stock,),
-        {
-            "__module__": stock.__module__,
-            "__qualname__": stock.__qualname__,
-            "__doc__": stock.__doc__,
-            "__signature__": inspect.signature(stock),
-            "_stands_for": stock,
-            "_gives_way": True,
-        },
-    )
-    return stand_in
-
-
 if twin.IN_C and not TYPE_CHECKING:
     from .._engine import know_tasks
 
     know_tasks(task_class, C_STEP, _PYTHON_STEPS)
-    twin.tell(name_task=_name, leave_out_ours=sites.leave_out_ours)
+    twin.tell(name_task=name_task, leave_out_ours=sites.leave_out_ours)

@@ -211,21 +211,6 @@ callback_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, P
     return result;
 }
 
-/* Call one of the functions of scopes.py, whatever is pending. */
-static void
-call_scopes(const char *name, ThreadState *state, PyObject *argument)
-{
-    PyObject *function = python_function(name), *args[] = {(PyObject *)state, argument};
-    Pending pending;
-    pending_save(&pending);
-    PyObject *nothing = function == NULL ? NULL : PyObject_Vectorcall(function, args, 2, NULL);
-    if (nothing == NULL && PyErr_Occurred()) {
-        exception_dropped();
-    }
-    Py_XDECREF(nothing);
-    pending_restore(&pending);
-}
-
 static PyObject *
 step_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, PyObject *kwnames)
 {
@@ -244,11 +229,11 @@ step_call(PyObject *self, PyObject *const *Py_UNUSED(args), size_t nargsf, PyObj
     Turn turn;
     turn_begin(state, lifetime, task, &turn);
     if (UNLIKELY(lifetime->scope != NULL)) {
-        call_scopes("enter_scopes", state, lifetime->scope);
+        scopes_enter(state, lifetime);
     }
     PyObject *result = run(step, state);
     if (UNLIKELY(state->current != lifetime)) {
-        call_scopes("leave_scopes", state, (PyObject *)lifetime);
+        scopes_leave(state, lifetime);
     }
     bool ends = task_settles(state, lifetime, task, &outcome);
     turn_end(state, lifetime, &turn, ends, outcome);

@@ -532,6 +532,43 @@ bool task_settles(ThreadState *state, Lifetime *lifetime, PyObject *task, PyObje
    of what holds none. */
 Lifetime *token_lifetime(PyObject *resource);
 
+/* The same where somebody else creates it: asyncio's own class, NULL until it is imported; name a
+   span by what the task runs; leave our frames out of where debug mode has noted it as created. */
+PyTypeObject *task_type(void);
+void task_name(SpanLifetime *span, PyObject *coroutine);
+void task_created_elsewhere(PyObject *task);
+
+/* ---- scopes.c ----------------------------------------------------------------------------- */
+
+/* A lifetime that executes inside a task: entered and left with each of the task's steps. */
+typedef struct Scope {
+    PyObject_HEAD
+    Lifetime *lifetime;
+    PyObject *resource; /* a weak reference: a task that is dropped unfinished is collectable */
+    Lifetime *task;
+    struct Scope *outer; /* or NULL */
+} Scope;
+
+extern PyTypeObject *Scope_Type;
+
+/* Of a task, the innermost open scope; of what executes inside of one, its own: borrowed, or NULL. */
+static inline Scope *
+scope_of(Lifetime *lifetime)
+{
+    PyObject *scope = lifetime->scope;
+    return scope != NULL && Py_IS_TYPE(scope, Scope_Type) ? (Scope *)scope : NULL;
+}
+
+/* Begin one in what executes: a new reference; NULL if that is no task, and with an exception set if
+   the resource takes no weak references. */
+Scope *scope_open(ThreadState *state, ResourceType *row, PyObject *resource, int skip);
+void scope_close(ThreadState *state, Scope *scope, PyObject *outcome);
+
+/* The step of a task begins, and ends: into and out of the scopes that are open in it.  A pending
+   exception stays so. */
+void scopes_enter(ThreadState *state, Lifetime *task);
+void scopes_leave(ThreadState *state, Lifetime *task);
+
 /* ---- scheduled.c -------------------------------------------------------------------------- */
 
 /* The lifetime of a settled future or task, which is what its done callbacks are triggered by:
@@ -569,6 +606,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall; /* given the Method itself, and the instance as first argument */
     PyObject *original;        /* never NULL */
+    PyObject *look;            /* called before the original, with the same arguments; or NULL */
     PyObject *dict;
     PyObject *weakrefs;
 } Method;
@@ -644,6 +682,9 @@ int posting_add(PyObject *module);
 int events_add(PyObject *module);
 int steps_add(PyObject *module);
 int tasks_add(PyObject *module);
+int scopes_add(PyObject *module);
+int eager_tasks_add(PyObject *module);
+int requests_add(PyObject *module);
 int scheduled_add(PyObject *module);
 int futures_add(PyObject *module);
 int handles_add(PyObject *module);
@@ -658,6 +699,19 @@ int protocols_add(PyObject *module);
 
 /* Make a heap type of `spec`, put it into `module` under its name and into `*type`. */
 int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **type);
+
+/* What a weak reference refers to: a new reference, or NULL with no exception set. */
+static inline PyObject *
+weak_referent(PyObject *reference)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *referent = NULL;
+    return PyWeakref_GetRef(reference, &referent) == 1 ? referent : NULL;
+#else
+    PyObject *referent = PyWeakref_GET_OBJECT(reference);
+    return referent == Py_None ? NULL : Py_NewRef(referent);
+#endif
+}
 
 /* An exception that was pending, put aside while Python is called. */
 typedef struct {

@@ -18,6 +18,7 @@ method_new(vectorcallfunc call, PyObject *original)
     }
     method->vectorcall = call;
     method->original = Py_NewRef(original);
+    method->look = NULL;
     method->dict = NULL;
     method->weakrefs = NULL;
     PyObject_GC_Track(method);
@@ -47,6 +48,33 @@ method_call_original(PyObject *method, PyObject *const *args, size_t nargsf, PyO
         return PyObject_Vectorcall(original, args, nargsf, kwnames);
     }
     return call_bound(original, args, number, kwnames);
+}
+
+static PyObject *
+call_preceded(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *nothing = PyObject_Vectorcall(((Method *)method)->look, args,
+                                            (size_t)PyVectorcall_NARGS(nargsf), kwnames);
+    if (UNLIKELY(nothing == NULL)) {
+        exception_dropped();
+    }
+    Py_XDECREF(nothing);
+    return method_call_original(method, args, nargsf, kwnames);
+}
+
+/* preceded(look, original) */
+static PyObject *
+preceded(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
+{
+    if (number != 2) {
+        PyErr_Format(PyExc_TypeError, "preceded() takes 2 arguments, not %zd", number);
+        return NULL;
+    }
+    PyObject *method = method_new(call_preceded, args[1]);
+    if (method != NULL) {
+        ((Method *)method)->look = Py_NewRef(args[0]);
+    }
+    return method;
 }
 
 static PyObject *
@@ -95,6 +123,7 @@ method_traverse(PyObject *self, visitproc visit, void *arg)
     Method *method = (Method *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(method->original);
+    Py_VISIT(method->look);
     Py_VISIT(method->dict);
     return 0;
 }
@@ -118,6 +147,7 @@ method_dealloc(PyObject *self)
     }
     Py_CLEAR(method->dict);
     Py_CLEAR(method->original);
+    Py_CLEAR(method->look);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -164,8 +194,16 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static PyMethodDef functions[] = {
+    {"preceded", (PyCFunction)(void (*)(void))preceded, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 int
 methods_add(PyObject *module)
 {
-    return add_type(module, &spec, NULL, &Method_Type);
+    if (add_type(module, &spec, NULL, &Method_Type) < 0) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, functions);
 }

@@ -77,26 +77,13 @@ is_of_connection(PyObject *callback)
     return is_one;
 }
 
-/* What a weak reference refers to: a new reference, or NULL. */
-static PyObject *
-referent_of(PyObject *reference)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject *referent = NULL;
-    return PyWeakref_GetRef(reference, &referent) == 1 ? referent : NULL;
-#else
-    PyObject *referent = PyWeakref_GET_OBJECT(reference);
-    return referent == Py_None ? NULL : Py_NewRef(referent);
-#endif
-}
-
 /* The transport, while it is there: a new reference, or NULL. */
 static PyObject *
 transport_of(Connected *connection)
 {
     PyObject *transport = connection->transport;
     if (LIKELY(transport != NULL && PyWeakref_CheckRefExact(transport))) {
-        return referent_of(transport);
+        return weak_referent(transport);
     }
     transport = PyObject_CallMethodNoArgs((PyObject *)connection, string_transport);
     if (transport == NULL) {

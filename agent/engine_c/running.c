@@ -246,27 +246,12 @@ call_back(PyObject *handle, ThreadState *of_task)
     return result;
 }
 
-/* Into or out of the requests and other scopes that are open in a task (scopes.py). */
-static void
-tell_scopes(const char *name, ThreadState *state, PyObject *what)
-{
-    PyObject *tell = python_function(name);
-    Pending pending;
-    pending_save(&pending);
-    PyObject *told = tell == NULL ? NULL : PyObject_CallFunctionObjArgs(tell, state, what, NULL);
-    if (told == NULL && PyErr_Occurred()) {
-        PyErr_WriteUnraisable(tell);
-    }
-    Py_XDECREF(told);
-    pending_restore(&pending);
-}
-
 /* What ends with the step of a task; the task may have settled in it. */
 static bool
 step_ends(ThreadState *state, Lifetime *lifetime, PyObject *task, PyObject **outcome)
 {
     if (UNLIKELY(state->current != lifetime)) {
-        tell_scopes("leave_scopes", state, (PyObject *)lifetime);
+        scopes_leave(state, lifetime);
     }
     return task_settles(state, lifetime, task, outcome);
 }
@@ -278,7 +263,7 @@ run_followed(PyObject *handle, ThreadState *state, Lifetime *lifetime, PyObject 
     Turn turn;
     turn_begin(state, lifetime, task != NULL ? task : handle, &turn);
     if (UNLIKELY(task != NULL && lifetime->scope != NULL)) {
-        tell_scopes("enter_scopes", state, lifetime->scope);
+        scopes_enter(state, lifetime);
     }
     const void *floor = floor_enter(state);
     PyObject *result = call_back(handle, task != NULL ? state : NULL);

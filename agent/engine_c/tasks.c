@@ -1,6 +1,6 @@
 /* Tasks: recognised by the callbacks that asyncio schedules for their steps.
 
-   Twin of agent/engine/tasks.py, where eager tasks stay.  A task holds a token, in its own
+   Twin of agent/engine/tasks.py.  A task holds a token, in its own
    namespace, which knows its lifetime.
 
    Of a task of exactly asyncio's class in C the getters and methods are called directly, as C
@@ -20,6 +20,12 @@ static PyObject *name_token, *name_done, *name_cancelled, *name_exception, *name
 /* C functions behind attributes of the classes in C; NULL where there is none. */
 static getter step_self, task_exception, task_source_traceback;
 static PyCFunction task_done, task_cancelled, task_get_coro;
+
+PyTypeObject *
+task_type(void)
+{
+    return task_class;
+}
 
 /* ---- whose step a callback is ---- */
 
@@ -159,26 +165,32 @@ get_attribute(PyObject *task, getter own, PyObject *name)
     return PyObject_GetAttr(task, name);
 }
 
+void
+task_name(SpanLifetime *span, PyObject *coroutine)
+{
+    if (PyCoro_CheckExact(coroutine)) {
+        name_by_coroutine(span, coroutine);
+        return;
+    }
+    PyObject *name = python_function("name_task");
+    PyObject *named =
+        name == NULL ? NULL : PyObject_CallFunctionObjArgs(name, span, coroutine, NULL);
+    Py_XDECREF(named);
+}
+
 static void
-name_task(SpanLifetime *span, PyObject *task)
+name_by_task(SpanLifetime *span, PyObject *task)
 {
     PyObject *coroutine = call_method(task, task_get_coro, name_get_coro);
-    if (coroutine != NULL && PyCoro_CheckExact(coroutine)) {
-        name_by_coroutine(span, coroutine);
+    if (coroutine != NULL) {
+        task_name(span, coroutine);
+        Py_DECREF(coroutine);
     }
-    else if (coroutine != NULL) {
-        PyObject *name = python_function("name_task");
-        PyObject *named = name == NULL
-            ? NULL
-            : PyObject_CallFunctionObjArgs(name, span, coroutine, NULL);
-        Py_XDECREF(named);
-    }
-    Py_XDECREF(coroutine);
 }
 
 /* In debug mode asyncio has noted where it was created: without our frames. */
-static void
-clean_source_traceback(PyObject *task)
+void
+task_created_elsewhere(PyObject *task)
 {
     PyObject *places = get_attribute(task, task_source_traceback, name_source_traceback);
     if (UNLIKELY(places != NULL && places != Py_None)) {
@@ -197,9 +209,9 @@ seen_first(ThreadState *state, PyObject *task, int skip)
     bool kept = token != NULL && PyObject_GenericSetAttr(task, name_token, token) == 0;
     Py_XDECREF(token);
     if (LIKELY(kept)) {
-        clean_source_traceback(task);
+        task_created_elsewhere(task);
         if (is_span(lifetime)) {
-            name_task((SpanLifetime *)lifetime, task);
+            name_by_task((SpanLifetime *)lifetime, task);
         }
     }
     Py_XDECREF((PyObject *)lifetime);

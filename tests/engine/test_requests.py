@@ -8,17 +8,17 @@ import pytest
 
 from lives import Lives, Resource
 from whence.engine import Scope, SpanLifetime
-from whence.engine.resource_types import TRANSPORT
-from whence.instrumentation import requests
-from whence.instrumentation.requests import (
+from whence.engine.requests import (
     answered,
     asked,
     close_request,
     is_websocket,
     mounted,
+    mounts,
     open_request,
     routed,
 )
+from whence.engine.resource_types import TRANSPORT
 
 
 def nothing(name: str) -> str | None:
@@ -83,7 +83,7 @@ def test_the_route_of_something_mounted_is_the_whole_one(lives: Lives) -> None:
         assert request.name == "GET /shops/{shop}/goods/{path}"
         routed("/{id}", None)
         assert request.name == "GET /shops/{shop}/goods/{id}"
-    assert requests._mounts == {}
+    assert mounts == {}
 
 
 def test_the_next_request_is_mounted_nowhere(lives: Lives) -> None:
@@ -108,7 +108,7 @@ def test_a_route_that_is_found_for_no_open_request_is_nobodys(lives: Lives) -> N
         routed("/too/late", None)
         mounted("/too/late")
     assert request.name == "GET"
-    assert requests._mounts == {}
+    assert mounts == {}
 
 
 def test_a_websocket_says_so_before_and_after_its_route_is_found(lives: Lives) -> None:

@@ -1,4 +1,4 @@
-"""What the requests of every server have in common: where they begin, their names, what they say.
+"""Requests: what a server does in a task from the head of a request to the end of its answer.
 
 - A request is named by its method and the template of its route.  A path with values, a query or a
   header is neither in a name nor in an attribute: they hold whatever the customers send.
@@ -7,39 +7,31 @@
 """
 
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from whence.engine import (
-    DONE,
-    FAILED,
-    Lifetime,
-    Scope,
-    SpanLifetime,
-    close_scope,
-    local,
-    open_scope,
-)
-from whence.engine.resource_types import REQUEST
-from whence.engine.sites import code_of
+from . import twin
+from .execution import local
+from .lifetimes import DONE, FAILED, Lifetime, Scope, SpanLifetime
+from .recorder import hide
+from .resource_types import REQUEST, TASK
+from .scopes import close_scope, open_scope
+from .sites import code_of
 
-from .own_tasks import hide_own_task
-
-_WEBSOCKET = "WEBSOCKET"
-_SCHEMES = {"http": "ws", "https": "wss", "wss": "wss"}
-"""What a server may call the scheme of a websocket -> its own."""
-
-_CARRIED = ("traceparent", "tracestate", "baggage", "b3", "uber-trace-id", "x-b3-traceid")
+CARRIED = ("traceparent", "tracestate", "baggage", "b3", "uber-trace-id", "x-b3-traceid")
 """Headers that may name a remote parent; the sender thread reads them as OTEL_PROPAGATORS says."""
 
-_METHODS = frozenset(
+METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
 _OTHER_METHOD = "_OTHER"
 _FAR = 100
 """Ancestors to look at for the request that something is done for."""
 
-_mounts: dict[int, str] = {}
+_WEBSOCKET = "WEBSOCKET"
+_SCHEMES = {"http": "ws", "https": "wss", "wss": "wss"}
+"""What a server may call the scheme of a websocket -> its own."""
+
+mounts: dict[int, str] = {}
 """Id of an open request -> the template of what its route is mounted under."""
 
 
@@ -58,6 +50,15 @@ def open_request(resource: Any, own_coroutine: str) -> Scope | None:
     return scope
 
 
+def hide_own_task(lifetime: Lifetime, coroutine: str) -> None:
+    """Make this one transparent, if it is a task of this coroutine, which a library runs for
+    itself.
+
+    A program that awaits the coroutine in a task of another has that seen as ever."""
+    if isinstance(lifetime, SpanLifetime) and lifetime.type is TASK and lifetime.name == coroutine:
+        hide(lifetime)
+
+
 def _link_to_connection(lifetime: Lifetime) -> None:
     """Of requests that are sent together, a server starts the next one where it has answered the
     last one; what triggered it is their connection all the same."""
@@ -71,23 +72,36 @@ def _link_to_connection(lifetime: Lifetime) -> None:
 
 def close_request(scope: Scope, outcome: str) -> None:
     """It has been answered, or never will be."""
-    _mounts.pop(scope.lifetime.async_id, None)
+    mounts.pop(scope.lifetime.async_id, None)
     close_scope(local.state, scope, outcome)
 
 
 def asked(
-    lifetime: Lifetime, method: str, scheme: str, header: Callable[[str], str | None]
+    lifetime: Lifetime,
+    method: str,
+    scheme: str,
+    header: Callable[[Any], str | bytes | None],
+    names: tuple[Any, ...] = CARRIED,
 ) -> None:
-    """Note what a request asks for; `header` gives the value of a header in lower case."""
+    """Note what a request asks for.
+
+    `header` gives the value of a header by its name in lower case: by what stands for it in
+    `names`, which is as long as CARRIED and in its order."""
     if not isinstance(lifetime, SpanLifetime):
         return
-    known = method in _METHODS
+    known = method in METHODS
     lifetime.name = method if known else "HTTP"
+    carrier = {}
+    for name, asked_for in zip(CARRIED, names, strict=True):
+        value = header(asked_for)
+        if value is not None:
+            carrier[name] = value.decode("latin-1") if isinstance(value, bytes) else value
     lifetime.attributes = {
         "http.request.method": method if known else _OTHER_METHOD,
         "url.scheme": scheme,
-        "carrier": {name: value for name in _CARRIED if (value := header(name)) is not None},
     }
+    if carrier:
+        lifetime.attributes["carrier"] = carrier
 
 
 def is_websocket(lifetime: Lifetime) -> None:
@@ -102,11 +116,11 @@ def is_websocket(lifetime: Lifetime) -> None:
 
 def routed(template: str | None, handler: Any) -> None:
     """Note that the router has found what handles the request that the present code serves."""
-    lifetime = _served()
+    lifetime = served()
     if lifetime is None or lifetime.name is None:
         return
     if template:
-        template = _mounts.get(lifetime.async_id, "") + template
+        template = mounts.get(lifetime.async_id, "") + template
         lifetime.name = f"{lifetime.name.partition(' ')[0]} {template}"
         _say(lifetime, "http.route", template)
     # Where a person looks for it; that a library made it is no news.
@@ -117,9 +131,9 @@ def routed(template: str | None, handler: Any) -> None:
 
 def mounted(template: str) -> None:
     """Note that the rest of the route is to be found by what is mounted under this template."""
-    lifetime = _served()
+    lifetime = served()
     if lifetime is not None:
-        _mounts[lifetime.async_id] = _mounts.get(lifetime.async_id, "") + template
+        mounts[lifetime.async_id] = mounts.get(lifetime.async_id, "") + template
 
 
 def answered(lifetime: Lifetime, status: int) -> str:
@@ -127,11 +141,11 @@ def answered(lifetime: Lifetime, status: int) -> str:
     if isinstance(lifetime, SpanLifetime):
         _say(lifetime, "http.response.status_code", status)
         if status >= 500 and lifetime.error is None:
-            lifetime.error = (str(status), _phrase(status))
+            lifetime.error = error_of(status)
     return FAILED if status >= 500 else DONE
 
 
-def _served() -> SpanLifetime | None:
+def served() -> SpanLifetime | None:
     """The request that the present code is executed for, in its task or in one that came of it."""
     lifetime: Lifetime | None = local.state.current
     for _ in range(_FAR):
@@ -147,9 +161,28 @@ def _say(lifetime: SpanLifetime, key: str, value: str | int) -> None:
     lifetime.attributes = {**(lifetime.attributes or {}), key: value}
 
 
-def _phrase(status: int) -> str:
-    """Not what the program has written beside the number: that is payload."""
+def error_of(status: int) -> tuple[str, str]:
+    """What a status of 500 and more says of the failure.
+
+    Not what the program has written beside the number: that is payload."""
+    from http import HTTPStatus
+
     try:
-        return HTTPStatus(status).phrase
+        return str(status), HTTPStatus(status).phrase
     except ValueError:
-        return ""
+        return str(status), ""
+
+
+if twin.IN_C and not TYPE_CHECKING:
+    from .._engine import (
+        answered,
+        asked,
+        close_request,
+        know_requests,
+        open_request,
+        routed,
+        served,
+    )
+
+    know_requests(REQUEST, CARRIED, METHODS, mounts)
+    twin.tell(code_of=code_of, error_of=error_of)
