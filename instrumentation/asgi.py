@@ -9,8 +9,15 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from whence.engine import CANCELLED, DONE, FAILED, Lifetime, SpanLifetime, failed
-from whence.engine.requests import answered, asked, close_request, is_websocket, open_request
+from whence.engine import CANCELLED, DONE, FAILED, Lifetime, Scope, failed
+from whence.engine.requests import (
+    CARRIED,
+    answered,
+    asked,
+    close_request,
+    is_websocket,
+    open_request,
+)
 
 from .patching import leave_traceback
 
@@ -19,127 +26,159 @@ Application = Callable[..., Awaitable[Any]]
 _REQUESTS = ("http", "websocket")
 """Types of ASGI scopes; the third is the life of the server."""
 
+_CARRIED = tuple(name.encode("ascii") for name in CARRIED)
+_SWITCHED, _SWITCHED_IN_HTTP_2 = 101, 200
+"""The statuses that accept a websocket."""
 
-class _Answer:
-    """What is known of the answer to a request that is being served."""
 
-    __slots__ = ("lifetime", "outcome", "started", "switched")
+class Served:
+    """A request that is being served, and the application that answers it, for the server to call.
 
-    def __init__(self, lifetime: Lifetime, switched: int) -> None:
-        self.lifetime = lifetime
+    An exception of the application is the request's failure, but for those that are peaceful, which
+    its server takes for the end of a connection."""
+
+    __slots__ = (
+        "_application",
+        "_asgi_scope",
+        "_is_peaceful",
+        "_key",
+        "_scope",
+        "_started",
+        "outcome",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        application: Application,
+        asgi_scope: Mapping[str, Any],
+        key: int,
+        is_peaceful: Callable[[BaseException], bool],
+    ) -> None:
+        self._scope = scope
+        self._application = application
+        self._asgi_scope = asgi_scope
+        self._key = key
+        self._is_peaceful = is_peaceful
+        self._started = False
         self.outcome = DONE
-        self.started = False
-        self.switched = switched
-        """The status that accepts a websocket."""
 
-    def start(self, status: int) -> None:
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the application."""
+        try:
+            return await self._application(*args, **kwargs)
+        except BaseException as error:
+            if isinstance(error, CancelledError):
+                self.outcome = CANCELLED
+            elif not self._is_peaceful(error):
+                self._fail(error)
+            leave_traceback(error)
+            raise
+        finally:
+            del self, args, kwargs
+
+    def _fail(self, error: BaseException) -> None:
+        """Before the answer, a server answers for the application, with a 500."""
+        failed(self._scope.lifetime, error)
+        self._start(500)
+        self.outcome = FAILED
+
+    def _start(self, status: int) -> None:
         """The first status is the answer's."""
-        if not self.started:
-            self.started = True
-            self.outcome = answered(self.lifetime, status)
+        if not self._started:
+            self._started = True
+            self.outcome = answered(self._scope.lifetime, status)
+
+    def note(self, message: object) -> None:
+        """The application sends this."""
+        if not self._started and (type(message) is dict or isinstance(message, Mapping)):
+            status = self._status_in(message)
+            if status is not None:
+                self._start(status)
+
+    def _status_in(self, message: Mapping[str, Any]) -> int | None:
+        kind = message.get("type")
+        if kind in ("http.response.start", "websocket.http.response.start"):
+            status = message.get("status")
+            return status if isinstance(status, int) else None
+        if kind == "websocket.accept":
+            is_old = str(self._asgi_scope.get("http_version", "1.1")).startswith("1")
+            return _SWITCHED if is_old else _SWITCHED_IN_HTTP_2
+        return 403 if kind == "websocket.close" else None
+
+    def finish(self, outcome: str) -> None:
+        """It has been answered, or never will be."""
+        _served.pop(self._key, None)
+        close_request(self._scope, outcome)
 
 
-_answers: dict[int, _Answer] = {}
-"""Address of whose `send` the application calls -> the answer that it gives."""
+_served: dict[int, Served] = {}
+"""Address of whose `send` the application calls -> the request that it answers."""
+
+
+def begin(
+    application: Application,
+    asgi_scope: Any,
+    sender: Any,
+    own_coroutine: str,
+    is_peaceful: Callable[[BaseException], bool],
+) -> Served | None:
+    """A server is about to call the application, in a task of its own coroutine: a request, whose
+    resource is `sender`.  None if it is none."""
+    if not (type(asgi_scope) is dict or isinstance(asgi_scope, Mapping)):
+        return None
+    kind = asgi_scope.get("type")
+    scope = open_request(sender, own_coroutine) if kind in _REQUESTS else None
+    if scope is None:
+        return None
+    if scope.lifetime.created:
+        _describe(scope.lifetime, asgi_scope, kind)
+    key = id(sender)
+    served = _served[key] = Served(scope, application, asgi_scope, key, is_peaceful)
+    return served
+
+
+def _describe(lifetime: Lifetime, asgi_scope: Mapping[str, Any], kind: object) -> None:
+    try:
+        # The first of its name is what counts.
+        headers = dict(reversed(asgi_scope.get("headers", ())))
+        # A websocket has no method in ASGI; that which asks for one is, but in HTTP/2, a GET.
+        method, scheme = asgi_scope.get("method", "GET"), asgi_scope.get("scheme", "http")
+        asked(lifetime, method, scheme, headers.get, _CARRIED)
+        if kind == "websocket":
+            is_websocket(lifetime)
+    except Exception:
+        """A server that gives the application something else than ASGI says: it has no name."""
 
 
 async def serve(
     run: Callable[[Application], Awaitable[Any]],
     application: Application,
-    asgi_scope: Mapping[str, Any],
+    asgi_scope: Any,
     sender: Any,
     *,
     own_coroutine: str,
-    peaceful: tuple[type[BaseException], ...] = (),
 ) -> Any:
-    """Await `run(application)` as one request, whose resource is `sender`.
-
-    An exception of the application is its failure, but for the `peaceful` ones, which a server
-    takes for the end of a connection."""
-    scope = open_request(sender, own_coroutine) if _is_request(asgi_scope) else None
-    if scope is None:
+    """Await `run(application)` as one request, whose resource is `sender`."""
+    served = begin(application, asgi_scope, sender, own_coroutine, _is_never_peaceful)
+    if served is None:
         return await run(application)
-    lifetime = scope.lifetime
-    try:
-        _describe(lifetime, asgi_scope)
-    except Exception:
-        """A server that gives the application something else than ASGI says: it has no name."""
-    is_old = str(asgi_scope.get("http_version", "1.1")).startswith("1")
-    answer = _answers[id(sender)] = _Answer(lifetime, 101 if is_old else 200)
     outcome = CANCELLED
     try:
-        result = await run(_noting(application, answer, peaceful))
-        outcome = answer.outcome
+        result = await run(served)
+        outcome = served.outcome
         return result
     finally:
-        _answers.pop(id(sender), None)
-        close_request(scope, outcome)
-        del run, application, asgi_scope, sender, scope, answer
+        served.finish(outcome)
+        del run, application, asgi_scope, sender, served
 
 
-def note_sent(wrapped: Any, sender: Any, args: Any, kwargs: Any) -> Any:
-    """In place of a server's `send`: see how the application answers."""
-    answer = _answers.get(id(sender))
-    message = args[0] if args else kwargs.get("message")
-    if answer is not None and not answer.started and isinstance(message, Mapping):
-        status = _status_in(message, answer)
-        if status is not None:
-            answer.start(status)
-    return wrapped(*args, **kwargs)
+def _is_never_peaceful(_: BaseException) -> bool:
+    return False
 
 
-def _is_request(asgi_scope: Any) -> bool:
-    return isinstance(asgi_scope, Mapping) and asgi_scope.get("type") in _REQUESTS
-
-
-def _describe(lifetime: Lifetime, asgi_scope: Mapping[str, Any]) -> None:
-    if not isinstance(lifetime, SpanLifetime):
-        return
-    headers = dict(reversed(asgi_scope.get("headers", ())))
-
-    def header(name: str) -> str | None:
-        value = headers.get(name.encode("ascii"))
-        return None if value is None else value.decode("latin-1")
-
-    # A websocket has none in ASGI; that which asks for one is, but in HTTP/2, a GET.
-    asked(lifetime, asgi_scope.get("method", "GET"), asgi_scope.get("scheme", "http"), header)
-    if asgi_scope["type"] == "websocket":
-        is_websocket(lifetime)
-
-
-def _status_in(message: Mapping[str, Any], answer: _Answer) -> int | None:
-    kind = message.get("type")
-    if kind in ("http.response.start", "websocket.http.response.start"):
-        status = message.get("status")
-        return status if isinstance(status, int) else None
-    if kind == "websocket.accept":
-        return answer.switched
-    return 403 if kind == "websocket.close" else None
-
-
-def _noting(
-    application: Application, answer: _Answer, peaceful: tuple[type[BaseException], ...]
-) -> Application:
-    """The application, for the server to call."""
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await application(*args, **kwargs)
-        except BaseException as error:
-            if isinstance(error, CancelledError):
-                answer.outcome = CANCELLED
-            elif not isinstance(error, peaceful):
-                _note_failure(answer, error)
-            leave_traceback(error)
-            raise
-        finally:
-            del args, kwargs
-
-    return call
-
-
-def _note_failure(answer: _Answer, error: BaseException) -> None:
-    """Before the answer, a server answers for the application, with a 500."""
-    failed(answer.lifetime, error)
-    answer.start(500)
-    answer.outcome = FAILED
+def note_sent(sender: Any, message: Any = None, *_: Any, **__: Any) -> None:
+    """Before a server's `send`: see how the application answers."""
+    served = _served.get(id(sender))
+    if served is not None:
+        served.note(message)

@@ -16,8 +16,8 @@ from .patching import Patches
 def install(patches: Patches) -> None:
     """See each request being served."""
     patches.wrap(task_group, "_handle", _handle)
-    patches.wrap(http_stream.HTTPStream, "app_send", note_sent)
-    patches.wrap(ws_stream.WSStream, "app_send", note_sent)
+    patches.precede(http_stream.HTTPStream, "app_send", note_sent)
+    patches.precede(ws_stream.WSStream, "app_send", note_sent)
     for name in ("_idle_timeout", "_initiate_server_close"):
         patches.wrap(tcp_server.TCPServer, name, _between_requests)
 

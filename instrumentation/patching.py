@@ -104,7 +104,8 @@ class Patches:
     def precede(self, owner: type, name: str, look: Callable[..., object]) -> None:
         """Have `look` called with the arguments of a method, the instance first, before it runs.
 
-        For what is called for every request; it has to know by itself whether it is wanted."""
+        For what is called for every request.  `look` must raise nothing, and knows by itself
+        whether it is still wanted."""
         original = found(owner, name)
         if preceded is not None and is_method(original):
             self.replace(owner, name, looks_like(original)(preceded(look, original)))

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from whence.deferral import when_imported
-from whence.engine import local
+from whence.engine import CANCELLED, local
 from whence.engine.requests import hide_own_task
 
-from .asgi import Application, note_sent, serve
-from .patching import Patches
+from .asgi import begin, note_sent
+from .patching import Patches, calling, leave_traceback
 
 _IMPLEMENTATIONS = {
     "uvicorn.protocols.http.h11_impl": ("RequestResponseCycle", "send"),
@@ -43,8 +43,8 @@ def _see(patches: Patches, module: str, owner: str, send: str) -> None:
     if cycle is None:
         patches.skipped[f"{module}.{owner}"] = "absent"
         return
-    patches.wrap(cycle, "run_asgi", _run_asgi)
-    patches.wrap(cycle, send, note_sent)
+    patches.take_over(cycle, "run_asgi", _serving)
+    patches.precede(cycle, send, note_sent)
 
 
 def _see_server(patches: Patches) -> None:
@@ -59,27 +59,41 @@ async def _serve(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
     return await wrapped(*args, **kwargs)
 
 
-async def _run_asgi(wrapped: Any, cycle: Any, args: Any, kwargs: Any) -> Any:
-    """Of HTTP it is given the application; of a websocket it has it."""
-    has: Any = getattr(cycle, "app", None)
-    given: Any = args[0] if args else kwargs.get("app")
-    if has is None and given is None:
-        return await wrapped(*args, **kwargs)
-    try:
-        return await serve(
-            wrapped if given is not None else partial(_run_with, wrapped, cycle),
-            has if given is None else given,
-            getattr(cycle, "scope", {}),
-            cycle,
-            own_coroutine=wrapped.__qualname__,
-            peaceful=getattr(sys.modules.get(_UTILS), "ClientDisconnected", ()),
-        )
-    finally:
-        if given is None:
-            cycle.app = has
-        del wrapped, cycle, args, kwargs, has, given
+def _serving(original: Any, in_force: list[bool]) -> Any:
+    run, own_coroutine = calling(original), original.__qualname__
+
+    async def run_asgi(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Of HTTP it is given the application; of a websocket it has it."""
+        given = args[0] if args else kwargs.get("app")
+        application: Any = getattr(self, "app", None) if given is None else given
+        outcome = CANCELLED
+        served = None
+        try:
+            if in_force[0] and application is not None:
+                asgi_scope = getattr(self, "scope", None)
+                served = begin(application, asgi_scope, self, own_coroutine, _is_peaceful)
+                del asgi_scope
+            if served is None:
+                return await run(self, *args, **kwargs)
+            if given is None:
+                self.app = served
+                result = await run(self)
+            else:
+                result = await run(self, served)
+            outcome = served.outcome
+            return result
+        except BaseException as error:
+            leave_traceback(error)
+            raise
+        finally:
+            if served is not None:
+                served.finish(outcome)
+                if given is None:
+                    self.app = application
+            del self, args, kwargs, given, application, served
+
+    return run_asgi
 
 
-def _run_with(wrapped: Any, cycle: Any, application: Application) -> Any:
-    cycle.app = application
-    return wrapped()
+def _is_peaceful(error: BaseException) -> bool:
+    return isinstance(error, getattr(sys.modules.get(_UTILS), "ClientDisconnected", ()))

@@ -74,6 +74,7 @@ class EagerStandIn(StandIn):
     """Of `asyncio.Task`, which gives the original's instances, seen from their first step on."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Construct one."""
         try:
             if kwargs.get("eager_start") and len(args) == 1:
                 return start_eagerly(task_class, args[0], kwargs)

@@ -9,6 +9,7 @@ import pytest
 from lives import Lives, Resource
 from whence.engine import Scope, SpanLifetime
 from whence.engine.requests import (
+    CARRIED,
     answered,
     asked,
     close_request,
@@ -162,6 +163,36 @@ def test_headers_that_name_a_remote_parent_are_asked_for_and_no_others(lives: Li
         assert (request.attributes or {})["carrier"] == {"traceparent": "somebody"}
     assert "authorization" not in asked_for
     assert all(name == name.lower() for name in asked_for)
+
+
+def test_a_header_may_be_bytes_under_names_of_the_server_s_own(lives: Lives) -> None:
+    headers = {b"b3": b"caf\xe9"}
+    names = tuple(name.encode() for name in CARRIED)
+    with serving(lives) as request:
+        asked(request, "GET", "http", headers.get, names)
+        assert (request.attributes or {})["carrier"] == {"b3": "caf\xe9"}
+
+
+def test_a_request_that_nothing_was_sent_with_carries_nothing(lives: Lives) -> None:
+    with serving(lives) as request:
+        assert request.attributes == {"http.request.method": "GET", "url.scheme": "http"}
+
+
+def test_what_a_server_s_headers_raise_is_raised(lives: Lives) -> None:
+    def broken(name: str) -> str:
+        raise LookupError(name)
+
+    with serving(lives) as request, pytest.raises(LookupError):
+        asked(request, "GET", "http", broken)
+
+
+def test_names_of_routes_that_come_again_are_right_each_time(lives: Lives) -> None:
+    templates = [f"/items/{{id{number}}}" for number in range(600)]
+    for _ in range(2):
+        for template in templates:
+            with serving(lives) as request:
+                routed(template, None)
+                assert request.name == f"GET {template}"
 
 
 def test_requests_of_one_connection_are_linked_to_it_and_not_to_each_other(lives: Lives) -> None:

@@ -285,7 +285,6 @@ def test_a_websocket_says_that_it_is_one() -> None:
         "http.route": "/rooms/{name}",
         "network.protocol.name": "websocket",
         "url.scheme": "ws",
-        "carrier": {},
     }
 
 

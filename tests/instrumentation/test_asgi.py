@@ -306,7 +306,6 @@ def test_a_websocket_says_that_it_is_one(server: str) -> None:
         "http.response.status_code": 101,
         "network.protocol.name": "websocket",
         "url.scheme": "ws",
-        "carrier": {},
     }
 
 

@@ -203,6 +203,60 @@ def test_undoing_twice_is_undoing_once(owner: type[Owner]) -> None:
     assert undone == [1]
 
 
+def run_to_its_end(coroutine: Any) -> Any:
+    with pytest.raises(StopIteration) as stopped:
+        coroutine.send(None)
+    return stopped.value.value
+
+
+@pytest.mark.parametrize("name", ["method", "coroutine"])
+def test_a_method_that_is_looked_at_before_is_given_the_same_and_looks_the_same(
+    owner: type[Owner], name: str
+) -> None:
+    before: Any = vars(owner)[name]
+    seen: list[Any] = []
+    patches = Patches()
+    patches.precede(owner, name, lambda *args, **kwargs: seen.append((args, kwargs)))
+    instance = owner()
+    result = getattr(instance, name)(a=5)
+    assert seen == [((instance,), {"a": 5})]
+    assert (run_to_its_end(result) if name == "coroutine" else result[0]) == 5
+    for of in (vars(owner)[name], getattr(instance, name)):
+        assert inspect.signature(of).parameters.keys() <= {"self", "a", "b", "c"}
+        assert inspect.iscoroutinefunction(of) is inspect.iscoroutinefunction(before)
+        assert of.__qualname__ == before.__qualname__
+    patches.undo()
+    assert vars(owner)[name] is before
+
+
+def test_an_async_def_is_taken_over_until_that_is_undone(owner: type[Owner]) -> None:
+    before: Any = vars(owner)["coroutine"]
+
+    def doubling(original: Any, in_force: list[bool]) -> Any:
+        async def take(self: Any, a: int) -> Any:
+            return await original(self, a) * (2 if in_force[0] else 1)
+
+        return take
+
+    patches = Patches()
+    patches.take_over(owner, "coroutine", doubling)
+    taken: Any = owner.coroutine
+    assert inspect.iscoroutinefunction(taken)
+    assert (taken.__qualname__, taken.__doc__) == ("Owner.coroutine", before.__doc__)
+    assert run_to_its_end(owner().coroutine(5)) == 10
+    patches.undo()
+    assert vars(owner)["coroutine"] is before
+    assert run_to_its_end(taken(owner(), 5)) == 5
+
+
+def test_what_is_no_async_def_is_not_taken_over(owner: type[Owner]) -> None:
+    patches = Patches()
+    for name in ("method", "missing"):
+        patches.take_over(owner, name, lambda original, in_force: original)
+    assert list(patches.skipped.values()) == ["no async def", "absent"]
+    assert vars(owner)["method"] is vars(Owner)["method"]
+
+
 @pytest.mark.parametrize("name", ["method", "coroutine"])
 def test_a_wrapped_method_looks_like_the_one_it_wraps(owner: type[Owner], name: str) -> None:
     before: Any = vars(owner)[name]
@@ -229,9 +283,7 @@ def test_the_coroutine_of_a_wrapped_async_def_is_given_on_or_named_like_it(
         coroutine: Any = owner().coroutine(5)
         assert coroutine.__qualname__ == "Owner.coroutine"
         assert (coroutine.cr_code is Owner.coroutine.__code__) is same_code
-        with pytest.raises(StopIteration) as stopped:
-            coroutine.send(None)
-        assert stopped.value.value == 5
+        assert run_to_its_end(coroutine) == 5
         patches.undo()
 
 

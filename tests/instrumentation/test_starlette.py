@@ -128,7 +128,6 @@ def test_a_path_that_nobody_knows_is_not_in_the_name() -> None:
         "http.request.method": "GET",
         "http.response.status_code": 404,
         "url.scheme": "http",
-        "carrier": {},
     }
 
 
