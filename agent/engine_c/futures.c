@@ -146,7 +146,10 @@ future_settled(PyObject *future, PyObject *outcome)
             PyErr_Clear();
             Py_XDECREF(error);
         }
-        recorder_finish_outside((RecordedLifetime *)lifetime, outcome, clock_now());
+        RecordedLifetime *recorded = (RecordedLifetime *)lifetime;
+        /* Only of a span does anybody ask when it has ended. */
+        int64_t now = recorded->transparency == TRANSPARENT ? 0 : clock_now();
+        recorder_finish_outside(recorded, outcome, now);
     }
     emit(state, engine.listeners->destroy, lifetime->async_id);
     Py_DECREF((PyObject *)lifetime);
