@@ -1,7 +1,7 @@
 /* The engine in C: what runs for every event, as agent/engine/ says it in Python.
 
-   Each file here is the twin of the Python file of the same name and does the same, for speed and
-   for nothing else.  What is cold stays in Python and works on the types that are defined here;
+   Each file here is the twin of the Python file of the same name, or of the one that it names, and
+   does the same, for speed and for nothing else.  What is cold stays in Python and works on the types that are defined here;
    what is hot calls it where it has something rare to do.
 
    The rules:
@@ -40,8 +40,8 @@
 #define UNLIKELY(condition) (condition)
 #endif
 
-/* Fetch an object of the collector's that is looked at soon, and what that keeps before it: those of
-   a batch lie anywhere in memory. */
+/* Fetch an object of the collector's that is looked at soon, and what that keeps before it: those
+   of a batch lie anywhere in memory. */
 static inline void
 prefetch_object(const void *object, size_t size)
 {
@@ -462,7 +462,7 @@ TraceIdentity *identity_new(const uint8_t trace_id[16], PyObject *flags);
 /* Give a trace an identity, if it has none: the one it has then, a new reference. */
 TraceIdentity *trace_identify(Trace *trace, TraceIdentity *identity);
 
-/* ---- events.c ----------------------------------------------------------------------------- */
+/* ---- collected.c -------------------------------------------------------------------------- */
 
 /* Held by a resource and by nothing else: it dies with it, and says so. */
 typedef struct {
@@ -483,6 +483,11 @@ void drain_collected(ThreadState *state);
 
 /* A resource is being collected: queue its destroy, if there is anybody to tell.  Calls nothing. */
 void lifetime_dropped(Lifetime *lifetime);
+
+/* Where no loop turns, tell it at an event that is outside the collector. */
+void drain_between_turns(ThreadState *state);
+
+/* ---- events.c ----------------------------------------------------------------------------- */
 
 /* What `events.py` says of them; `skip` is as for recorder_begin, `resource` may be NULL for None.
    Never fail; a pending exception stays so. */
@@ -667,9 +672,11 @@ int causes_add(PyObject *module);
 int lifetimes_add(PyObject *module);
 int execution_add(PyObject *module);
 int dispatch_add(PyObject *module);
+int calibration_add(PyObject *module);
 int clock_add(PyObject *module);
 int sites_add(PyObject *module);
 int open_lifetimes_add(PyObject *module);
+int recorder_settings_add(PyObject *module);
 int recorder_add(PyObject *module);
 int parents_add(PyObject *module);
 int ring_add(PyObject *module);
@@ -679,6 +686,7 @@ int placing_add(PyObject *module);
 int packer_add(PyObject *module);
 int runs_add(PyObject *module);
 int posting_add(PyObject *module);
+int collected_add(PyObject *module);
 int events_add(PyObject *module);
 int steps_add(PyObject *module);
 int tasks_add(PyObject *module);

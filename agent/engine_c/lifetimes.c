@@ -6,30 +6,22 @@
      the stack.
    - The collector is told of one only once something has been stored in it that can lead back to
      it: most never are, and a full buffer of them costs a collection nothing.
-   - The first two come from a free list. */
+   - They come from free lists. */
 
-#include "engine.h"
-#include "structmember.h"
-
-#define MAX_FREE 512
-/* The sender lets go of as many spans at once. */
-#define MAX_FREE_SPANS 8192
+#include "free_list.h"
+#include "lifetimes.h"
 
 PyTypeObject *Lifetime_Type, *RecordedLifetime_Type, *SpanLifetime_Type;
 PyObject *DONE, *FAILED, *CANCELLED, *CLOSED, *COLLECTED, *OPEN, *KEPT, *DROPPED;
 
-/* Free ones of exactly one type, their fields 0. */
-typedef struct {
-    PyObject **free;
-    int number;
-    int most;
-} FreeList;
+/* Their fields are 0. */
+static PyObject *lifetimes_kept[512], *recorded_kept[512];
+/* The sender lets go of as many with a batch. */
+static PyObject *spans_kept[8192];
 
-static PyObject *lifetimes_kept[MAX_FREE], *recorded_kept[MAX_FREE], *spans_kept[MAX_FREE_SPANS];
-
-static FreeList free_lifetimes = {lifetimes_kept, 0, MAX_FREE};
-static FreeList free_recorded = {recorded_kept, 0, MAX_FREE};
-static FreeList free_spans = {spans_kept, 0, MAX_FREE_SPANS};
+static FreeList free_lifetimes = FREE_LIST(lifetimes_kept);
+static FreeList free_recorded = FREE_LIST(recorded_kept);
+static FreeList free_spans = FREE_LIST(spans_kept);
 
 static FreeList *
 free_list_of(PyTypeObject *type)
@@ -46,10 +38,9 @@ free_list_of(PyTypeObject *type)
 static inline PyObject *
 new_of(PyTypeObject *type, FreeList *list, size_t size)
 {
-    PyObject *lifetime;
-    if (LIKELY(list->number > 0)) {
-        lifetime = list->free[--list->number];
-        return PyObject_Init(lifetime, type);
+    PyObject *lifetime = free_list_take(list, type);
+    if (LIKELY(lifetime != NULL)) {
+        return lifetime;
     }
     lifetime = (PyObject *)_PyObject_GC_New(type);
     if (lifetime == NULL) {
@@ -151,12 +142,6 @@ static const size_t span_objects[] = {
     offsetof(SpanLifetime, fate),     offsetof(SpanLifetime, outcome),
 };
 
-static inline PyObject **
-field_at(PyObject *self, size_t offset)
-{
-    return (PyObject **)((char *)self + offset);
-}
-
 static int
 span_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -181,9 +166,8 @@ release(PyObject *self, size_t size)
 {
     PyTypeObject *type = Py_TYPE(self);
     FreeList *list = free_list_of(type);
-    if (list != NULL && list->number < list->most) {
+    if (list != NULL && free_list_keep(list, self)) {
         memset((char *)self + sizeof(PyObject), 0, size - sizeof(PyObject));
-        list->free[list->number++] = self;
     }
     else {
         type->tp_free(self);
@@ -278,135 +262,7 @@ lifetime_as_cause(Lifetime *lifetime)
     return recorded->own_cause;
 }
 
-/* ---- as Python sees them ---- */
-
-/* An object field that is None if it is empty.  The closure is its offset. */
-static PyObject *
-get_object(PyObject *self, void *closure)
-{
-    PyObject *value = *field_at(self, (size_t)closure);
-    return Py_NewRef(value == NULL ? Py_None : value);
-}
-
-/* The same of one that is no attribute until it is set. */
-static PyObject *
-get_if_there(PyObject *self, void *closure)
-{
-    PyObject *value = *field_at(self, (size_t)closure);
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "not set yet");
-    }
-    return Py_XNewRef(value);
-}
-
-static int
-set_object(PyObject *self, PyObject *value, void *closure)
-{
-    PyObject **field = field_at(self, (size_t)closure);
-    if (value == Py_None) {
-        value = NULL;
-    }
-    else if (value != NULL && !PyObject_GC_IsTracked(self) && PyObject_IS_GC(value)) {
-        PyObject_GC_Track(self);
-    }
-    Py_XSETREF(*field, Py_XNewRef(value));
-    return 0;
-}
-
-static PyObject *
-missing_is_none(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
-{
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-missing_is_true(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
-{
-    Py_RETURN_TRUE;
-}
-
-/* The same of a field that holds nothing but one type of ours. */
-static int
-set_typed(PyObject *self, PyObject *value, PyTypeObject *type, size_t offset)
-{
-    if (value == Py_None) {
-        value = NULL;
-    }
-    if (value != NULL && !PyObject_TypeCheck(value, type)) {
-        PyErr_Format(PyExc_TypeError, "expected %s or None, not %R", type->tp_name, value);
-        return -1;
-    }
-    PyObject **field = field_at(self, offset);
-    Py_XSETREF(*field, Py_XNewRef(value));
-    return 0;
-}
-
-static int
-set_type(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    return set_typed(self, value, ResourceType_Type, offsetof(Lifetime, type));
-}
-
-static int
-set_cause(PyObject *self, PyObject *value, void *closure)
-{
-    return set_typed(self, value, Cause_Type, (size_t)closure);
-}
-
-static int
-set_parent(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    return set_typed(self, value, SpanLifetime_Type, offsetof(RecordedLifetime, parent));
-}
-
-static int
-set_code(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    return set_typed(self, value, &PyCode_Type, offsetof(RecordedLifetime, code));
-}
-
-static PyObject *
-get_transparent(PyObject *self, void *Py_UNUSED(closure))
-{
-    return PyBool_FromLong(lifetime_transparent((Lifetime *)self));
-}
-
-static int
-set_transparent(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    int transparent = value == NULL ? -1 : PyObject_IsTrue(value);
-    if (transparent < 0) {
-        return -1;
-    }
-    ((RecordedLifetime *)self)->transparency = transparent ? TRANSPARENT : NOT_TRANSPARENT;
-    return 0;
-}
-
-static PyObject *
-get_wait(PyObject *self, void *Py_UNUSED(closure))
-{
-    SpanLifetime *span = (SpanLifetime *)self;
-    RecordedLifetime *recorded = &span->base;
-    int64_t wait = span->ended - recorded->base.created - recorded->run - recorded->ready;
-    return PyLong_FromLongLong(wait > 0 ? wait : 0);
-}
-
-static PyObject *
-as_cause(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    Cause *cause = lifetime_as_cause((Lifetime *)self);
-    return Py_NewRef(cause == NULL ? Py_None : (PyObject *)cause);
-}
-
-static PyObject *
-lifetime_repr(PyObject *self)
-{
-    Lifetime *lifetime = (Lifetime *)self;
-    const char *name = strrchr(Py_TYPE(self)->tp_name, '.');
-    return PyUnicode_FromFormat("<%s %lld %V>", name == NULL ? Py_TYPE(self)->tp_name : name + 1,
-                                (long long)lifetime->async_id,
-                                lifetime->type == NULL ? NULL : lifetime->type->name, "?");
-}
+/* ---- a copy ---- */
 
 /* The fields of `self`, for a copy of them to be those of another. */
 static void
@@ -442,8 +298,8 @@ copy_fields(SpanLifetime *twin, RecordedLifetime *original)
     }
 }
 
-static PyObject *
-recorded_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
+PyObject *
+lifetime_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     PyObject *twin = new_of(SpanLifetime_Type, &free_spans, sizeof(SpanLifetime));
     if (twin == NULL) {
@@ -454,32 +310,17 @@ recorded_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
     return twin;
 }
 
-#define OBJECT(type, field) get_object, set_object, NULL, (void *)offsetof(type, field)
+/* ---- the types ---- */
 
-static PyMethodDef lifetime_methods[] = {
-    {"as_cause", as_cause, METH_NOARGS, "The cause that everything it triggers is given."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyMemberDef lifetime_members[] = {
-    {"async_id", T_LONGLONG, offsetof(Lifetime, async_id), 0, NULL},
-    {"trigger_async_id", T_LONGLONG, offsetof(Lifetime, trigger_async_id), 0, NULL},
-    {"created", T_LONGLONG, offsetof(Lifetime, created), 0, NULL},
-    {"open", T_BOOL, offsetof(Lifetime, open), 0, NULL},
-    {"notify", T_BOOL, offsetof(Lifetime, notify), 0, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef lifetime_getset[] = {
-    {"type", get_object, set_type, NULL, (void *)offsetof(Lifetime, type)},
-    {"resource", OBJECT(Lifetime, resource)},
-    {"scope", OBJECT(Lifetime, scope)},
-    {"cause", missing_is_none, NULL, NULL, NULL},
-    {"own_cause", missing_is_none, NULL, NULL, NULL},
-    {"parent", missing_is_none, NULL, NULL, NULL},
-    {"transparent", missing_is_true, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
+static PyObject *
+lifetime_repr(PyObject *self)
+{
+    Lifetime *lifetime = (Lifetime *)self;
+    const char *name = strrchr(Py_TYPE(self)->tp_name, '.');
+    return PyUnicode_FromFormat("<%s %lld %V>", name == NULL ? Py_TYPE(self)->tp_name : name + 1,
+                                (long long)lifetime->async_id,
+                                lifetime->type == NULL ? NULL : lifetime->type->name, "?");
+}
 
 static PyType_Slot lifetime_slots[] = {
     {Py_tp_doc, "One resource, as events need it (whence.engine.lifetimes)."},
@@ -494,33 +335,6 @@ static PyType_Slot lifetime_slots[] = {
     {0, NULL},
 };
 
-static PyMethodDef recorded_methods[] = {
-    {"copy", recorded_copy, METH_NOARGS, "The same record again, as a SpanLifetime."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyMemberDef recorded_members[] = {
-    {"scheduled", T_LONGLONG, offsetof(RecordedLifetime, scheduled), 0, NULL},
-    {"entered", T_LONGLONG, offsetof(RecordedLifetime, entered), 0, NULL},
-    {"run", T_LONGLONG, offsetof(RecordedLifetime, run), 0, NULL},
-    {"ready", T_LONGLONG, offsetof(RecordedLifetime, ready), 0, NULL},
-    {"steps", T_LONGLONG, offsetof(RecordedLifetime, steps), 0, NULL},
-    {"lasti", T_INT, offsetof(RecordedLifetime, lasti), 0, NULL},
-    {"transparency", T_UBYTE, offsetof(RecordedLifetime, transparency), 0, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef recorded_getset[] = {
-    {"code", get_object, set_code, NULL, (void *)offsetof(RecordedLifetime, code)},
-    {"cause", get_object, set_cause, NULL, (void *)offsetof(RecordedLifetime, cause)},
-    {"own_cause", get_object, set_cause, NULL, (void *)offsetof(RecordedLifetime, own_cause)},
-    {"parent", get_object, set_parent, NULL, (void *)offsetof(RecordedLifetime, parent)},
-    {"error", OBJECT(RecordedLifetime, error)},
-    {"transparent", get_transparent, set_transparent, NULL, NULL},
-    {"name", missing_is_none, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
 static PyType_Slot recorded_slots[] = {
     {Py_tp_doc, "A resource that the agent records (whence.engine.lifetimes)."},
     {Py_tp_traverse, recorded_traverse},
@@ -530,31 +344,6 @@ static PyType_Slot recorded_slots[] = {
     {Py_tp_members, recorded_members},
     {Py_tp_getset, recorded_getset},
     {0, NULL},
-};
-
-static PyMemberDef span_members[] = {
-    {"children", T_LONGLONG, offsetof(SpanLifetime, children), 0, NULL},
-    {"ended", T_LONGLONG, offsetof(SpanLifetime, ended), 0, NULL},
-    {"execution_async_id", T_LONGLONG, offsetof(SpanLifetime, execution_async_id), 0, NULL},
-    {"thread_id", T_ULONGLONG, offsetof(SpanLifetime, thread_id), 0, NULL},
-    {"keep", T_BOOL, offsetof(SpanLifetime, keep), 0, NULL},
-    {"fire_and_forget", T_BOOL, offsetof(SpanLifetime, fire_and_forget), 0, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef span_getset[] = {
-    {"name", OBJECT(SpanLifetime, name)},
-    {"attributes", OBJECT(SpanLifetime, attributes)},
-    {"events", OBJECT(SpanLifetime, events)},
-    {"segments", OBJECT(SpanLifetime, segments)},
-    {"span", OBJECT(SpanLifetime, span)},
-    {"link", OBJECT(SpanLifetime, link)},
-    {"links", OBJECT(SpanLifetime, links)},
-    {"spliced", get_if_there, set_object, NULL, (void *)offsetof(SpanLifetime, spliced)},
-    {"fate", OBJECT(SpanLifetime, fate)},
-    {"outcome", OBJECT(SpanLifetime, outcome)},
-    {"wait", get_wait, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot span_slots[] = {
@@ -598,31 +387,6 @@ static const struct {
     {&COLLECTED, "collected"}, {&OPEN, "open"},     {&KEPT, "kept"},           {&DROPPED, "dropped"},
 };
 
-/* Say which fields a type adds, as the Python twin's `__slots__` does. */
-static int
-name_fields(PyTypeObject *type)
-{
-    PyObject *names = PyList_New(0);
-    int failed = names == NULL;
-    for (PyMemberDef *member = type->tp_members; !failed && member->name != NULL; member++) {
-        PyObject *name = PyUnicode_InternFromString(member->name);
-        failed = name == NULL || PyList_Append(names, name) < 0;
-        Py_XDECREF(name);
-    }
-    for (PyGetSetDef *field = type->tp_getset; !failed && field->name != NULL; field++) {
-        if (field->set != NULL) {
-            PyObject *name = PyUnicode_InternFromString(field->name);
-            failed = name == NULL || PyList_Append(names, name) < 0;
-            Py_XDECREF(name);
-        }
-    }
-    PyObject *fields = failed ? NULL : PyList_AsTuple(names);
-    failed = fields == NULL || PyObject_SetAttrString((PyObject *)type, "__slots__", fields) < 0;
-    Py_XDECREF(fields);
-    Py_XDECREF(names);
-    return failed ? -1 : 0;
-}
-
 int
 lifetimes_add(PyObject *module)
 {
@@ -633,13 +397,11 @@ lifetimes_add(PyObject *module)
         }
     }
     if (add_type(module, &lifetime_spec, NULL, &Lifetime_Type) < 0 ||
-        add_type(module, &recorded_spec, Lifetime_Type, &RecordedLifetime_Type) < 0) {
+        add_type(module, &recorded_spec, Lifetime_Type, &RecordedLifetime_Type) < 0 ||
+        add_type(module, &span_spec, RecordedLifetime_Type, &SpanLifetime_Type) < 0 ||
+        lifetime_name_fields(Lifetime_Type) < 0 ||
+        lifetime_name_fields(RecordedLifetime_Type) < 0) {
         return -1;
     }
-    if (add_type(module, &span_spec, RecordedLifetime_Type, &SpanLifetime_Type) < 0) {
-        return -1;
-    }
-    return name_fields(Lifetime_Type) < 0 || name_fields(RecordedLifetime_Type) < 0
-               ? -1
-               : name_fields(SpanLifetime_Type);
+    return lifetime_name_fields(SpanLifetime_Type);
 }

@@ -189,12 +189,11 @@ static PyMethodDef functions[] = {
 /* In the order in which they need each other's types. */
 static int (*const subjects[])(PyObject *module) = {
     histograms_add, resource_types_add, causes_add, lifetimes_add, execution_add,
-    dispatch_add, methods_add, clock_add, sites_add, ring_add, identities_add, places_add,
-    placing_add, packer_add, runs_add, posting_add,
-    open_lifetimes_add, recorder_add, parents_add, events_add, standin_add, tasks_add, scopes_add,
-    eager_tasks_add, requests_add, futures_add, scheduled_add, handles_add, running_add,
-    stock_handles_add, loop_methods_add, callbacks_add, scheduling_add,
-    protocols_add,
+    dispatch_add, methods_add, calibration_add, clock_add, sites_add, ring_add, identities_add,
+    places_add, placing_add, packer_add, runs_add, posting_add, open_lifetimes_add,
+    recorder_settings_add, recorder_add, parents_add, collected_add, events_add, standin_add,
+    tasks_add, scopes_add, eager_tasks_add, requests_add, futures_add, scheduled_add, handles_add,
+    running_add, stock_handles_add, loop_methods_add, callbacks_add, scheduling_add, protocols_add,
 };
 
 static int

@@ -6,37 +6,28 @@
    A place that is made for the ordinary child of a trace is unknown to the collector: its trace
    leads to the root and never to it, so no cycle goes through it. */
 
-#include "engine.h"
+#include "free_list.h"
 #include "structmember.h"
-
-/* What is kept for the next ones: a batch lets go of thousands at once, and the collector looks at
-   the program each time that so many are made. */
-#define MAX_FREE_SPANS 8192
-#define MAX_FREE_TRACES 1024
-#define SOON 8
 
 PyTypeObject *Trace_Type, *Span_Type;
 
-static Span *free_spans[MAX_FREE_SPANS];
-static Trace *free_traces[MAX_FREE_TRACES];
-static int number_of_free_spans, number_of_free_traces;
+/* The sender lets go of as many with a batch. */
+static PyObject *spans_kept[8192], *traces_kept[1024];
+
+static FreeList free_spans = FREE_LIST(spans_kept);
+static FreeList free_traces = FREE_LIST(traces_kept);
+
+#define SOON 8 /* spans ahead */
 
 /* ---- Trace -------------------------------------------------------------------------------- */
 
 Trace *
 trace_new(PyObject *root)
 {
-    Trace *trace;
-    if (LIKELY(number_of_free_traces > 0)) {
-        trace = free_traces[--number_of_free_traces];
-        PyObject_Init((PyObject *)trace, Trace_Type);
-    }
-    else {
-        trace = PyObject_GC_New(Trace, Trace_Type);
-        if (trace == NULL) {
-            PyErr_Clear();
-            return NULL;
-        }
+    Trace *trace = (Trace *)free_list_take(&free_traces, Trace_Type);
+    if (trace == NULL && (trace = PyObject_GC_New(Trace, Trace_Type)) == NULL) {
+        PyErr_Clear();
+        return NULL;
     }
     trace->weak_references = NULL;
     trace->admitted = trace->wanted = trace->carrier = trace->remote = NULL;
@@ -119,10 +110,7 @@ trace_dealloc(PyObject *self)
     trace_clear(self);
     Py_CLEAR(trace->admitted);
     Py_CLEAR(trace->wanted);
-    if (number_of_free_traces < MAX_FREE_TRACES) {
-        free_traces[number_of_free_traces++] = trace;
-    }
-    else {
+    if (!free_list_keep(&free_traces, self)) {
         type->tp_free(self);
     }
     Py_DECREF(type);
@@ -170,20 +158,11 @@ static PyType_Spec trace_spec = {
 Span *
 span_new(Trace *trace, int64_t async_id, int64_t segment, Span *parent)
 {
-    Span *span;
-    if (LIKELY(number_of_free_spans > 0)) {
-        span = free_spans[--number_of_free_spans];
-        if (number_of_free_spans >= SOON) {
-            prefetch_object(free_spans[number_of_free_spans - SOON], sizeof(Span));
-        }
-        PyObject_Init((PyObject *)span, Span_Type);
-    }
-    else {
-        span = PyObject_GC_New(Span, Span_Type);
-        if (span == NULL) {
-            PyErr_Clear();
-            return NULL;
-        }
+    free_list_prefetch(&free_spans, SOON, sizeof(Span));
+    Span *span = (Span *)free_list_take(&free_spans, Span_Type);
+    if (span == NULL && (span = PyObject_GC_New(Span, Span_Type)) == NULL) {
+        PyErr_Clear();
+        return NULL;
     }
     span->trace = (Trace *)Py_NewRef((PyObject *)trace);
     span->async_id = async_id;
@@ -269,10 +248,7 @@ span_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     span_clear(self);
     Py_DECREF((PyObject *)span->trace);
-    if (number_of_free_spans < MAX_FREE_SPANS) {
-        free_spans[number_of_free_spans++] = span;
-    }
-    else {
+    if (!free_list_keep(&free_spans, self)) {
         type->tp_free(self);
     }
     Py_DECREF(type);

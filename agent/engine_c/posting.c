@@ -277,8 +277,8 @@ post(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef functions[] = {
     {"post", post, METH_VARARGS,
-     "Send the parts of a request on a socket, and give what has come of the answer once its head is\n"
-     "there.  Raises OSError."},
+     "Send the parts of a request on a socket, and give what has come of the answer once its head\n"
+     "is there.  Raises OSError."},
     {NULL, NULL, 0, NULL},
 };
 
