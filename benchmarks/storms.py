@@ -7,11 +7,11 @@ Rules:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-Storm = Callable[[int], Awaitable[int]]
+Storm = Callable[[int], Coroutine[Any, Any, int]]
 
 LOCALHOST = "127.0.0.1"
 CONNECTIONS = 10

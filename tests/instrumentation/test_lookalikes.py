@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from whence.instrumentation import patching
 from whence.instrumentation.patching import Patches
+from wrapping import through
 
 
 class Owner:
@@ -29,19 +29,6 @@ def patches() -> Any:
     patches = Patches()
     yield patches
     patches.undo()
-
-
-def of_ours(source: str) -> Any:
-    """A function whose code stands in whence's own folder, as that of every wrapper does."""
-    names: dict[str, Any] = {}
-    exec(compile(source, patching.__file__, "exec"), names)
-    return names["wrapper"]
-
-
-through = of_ours("""
-def wrapper(wrapped, instance, args, kwargs):
-    return wrapped(*args, **kwargs)
-""")
 
 
 def result_of(coroutine: Any) -> Any:

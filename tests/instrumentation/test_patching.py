@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from whence.instrumentation import patching
 from whence.instrumentation.patching import (
     Patches,
     calling,
@@ -19,6 +18,7 @@ from whence.instrumentation.patching import (
     leave_traceback,
     looks_like,
 )
+from wrapping import of_ours, through
 
 
 class Base:
@@ -43,18 +43,6 @@ def owner() -> type[Owner]:
     """A class for one test alone."""
     return type("Owner", (Base,), dict(vars(Owner)))
 
-
-def of_ours(source: str) -> Any:
-    """A function whose code stands in whence's own folder, as that of every wrapper does."""
-    names: dict[str, Any] = {}
-    exec(compile(source, patching.__file__, "exec"), names)
-    return names["wrapper"]
-
-
-through = of_ours("""
-def wrapper(wrapped, instance, args, kwargs):
-    return wrapped(*args, **kwargs)
-""")
 
 around = of_ours("""
 async def wrapper(wrapped, instance, args, kwargs):

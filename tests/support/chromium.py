@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    ViewportSize,
+    sync_playwright,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS = (
@@ -30,8 +37,8 @@ _ARGUMENTS = (
     "--no-first-run",
 )
 _PATIENCE = 20.0
-WIDE = {"width": 1280, "height": 860}
-NARROW = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 860}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 
 _LINE = re.compile(r"dashboard at (http://\S+), OTLP at (http://\S+) ")
 _direct = build_opener(ProxyHandler({}))
@@ -175,9 +182,9 @@ class Looking:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
-    def at(self, address: str, size: Mapping[str, int] = WIDE, colours: str = "light") -> Page:
+    def at(self, address: str, size: ViewportSize = WIDE, colours: str = "light") -> Page:
         """A page at `#/address`, in a browser that remembers nothing."""
-        context = self._browser.new_context(viewport=dict(size), color_scheme=colours)  # type: ignore[arg-type]
+        context = self._browser.new_context(viewport=size, color_scheme=colours)  # type: ignore[arg-type]
         self._contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(_PATIENCE * 1000)
