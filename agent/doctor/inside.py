@@ -120,6 +120,7 @@ def _instrumentation(state: Any, libraries: dict[str, dict[str, Any]]) -> dict[s
 
 def _engine() -> dict[str, Any]:
     from ..engine import handle_classes, handles
+    from ..engine.recorder import clock_source
 
     slower = dict(twin.slower)
     if not handles._FIELDS_KNOWN:
@@ -130,6 +131,7 @@ def _engine() -> dict[str, Any]:
     return {
         "name": engine.NAME,
         "why_not_c": twin.why_not,
+        "clock": clock_source(),
         "handles": handle_classes.STOCK if keeps_stock else handle_classes.TRACKED,
         "slower": slower,
     }

@@ -92,7 +92,8 @@ def _engine_and_loops(report: "Report") -> "Iterator[Row]":
     engine = report["engine"]
     if engine is not None:
         slower = ", ".join(engine["slower"])
-        notes = ["handles of asyncio's own classes"] if engine["handles"] == "stock" else []
+        notes = [f"{engine['clock']} clock"]
+        notes += ["handles of asyncio's own classes"] if engine["handles"] == "stock" else []
         yield "engine", engine["name"], "; ".join(notes + [f"slower: {slower}"] * bool(slower))
     for loop in report["loops"]:
         state = "fails" if loop["error"] else "not seen" if loop["missed"] else "seen"

@@ -23,6 +23,14 @@ MAX_MESSAGE = 1000
 
 clock = monotonic_ns
 
+
+def clock_source() -> str:
+    """Which clock is read: "system", or "tsc", the processor's own.
+
+    The engine in C reads that where it may be trusted, and keeps it to the system's."""
+    return "system"
+
+
 open_lifetimes: dict[int, RecordedLifetime] = {}
 """Every recorded lifetime that is open, by id, oldest first."""
 
@@ -237,6 +245,7 @@ if twin.IN_C and not TYPE_CHECKING:
         Recorder,
         begin,
         clock,
+        clock_source,
         conclude,
         finish,
         finish_outside,

@@ -135,7 +135,11 @@ class TestHealthy:
 
     def test_the_engine_says_whether_it_is_slower_than_it_might_be(self, report: Report) -> None:
         said = {"name": engine.NAME, "why_not_c": "", "handles": "tracked", "slower": {}}
-        assert report["engine"] == said
+        assert report["engine"] == said | {"clock": report["engine"]["clock"]}
+
+    def test_the_engine_says_which_clock_it_reads(self, report: Report) -> None:
+        clocks = ("tsc", "system") if engine.NAME == "c" else ("system",)
+        assert report["engine"]["clock"] in clocks
 
     def test_every_setting_is_there(self, report: Report) -> None:
         settings = {row["name"]: row for row in report["settings"]}
@@ -176,6 +180,8 @@ class TestText:
         assert titles[-1] == "1 error, 2 warnings"
         rows = [line.split() for line in lines]
         assert ["slow", "5", "WHENCE_SLOW"] in rows
+        [(_, of_engine, clock, *_)] = [row for row in rows if row[:1] == ["engine"] and row[1:]]
+        assert (of_engine, clock in ("tsc", "system")) == (engine.NAME, True)
         [[number, word]] = [row[3:] for row in rows if row[:3] == ["callbacks", "in", "asyncio"]]
         assert int(number) > 0
         assert word == "patched"

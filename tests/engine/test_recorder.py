@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from whence.engine import (
     FAILED,
     RecordedLifetime,
     SpanLifetime,
+    clock,
     describe,
     failed,
     hide,
@@ -29,7 +31,7 @@ from whence.engine import (
     ring,
 )
 from whence.engine.lifetimes import DROPPED, KEPT
-from whence.engine.recorder import MAX_MESSAGE
+from whence.engine.recorder import MAX_MESSAGE, clock_source
 from whence.engine.resource_types import FUTURE, HANDLE, TASK
 
 
@@ -271,3 +273,16 @@ def test_recording_changes_no_id_and_no_event() -> None:
     with recorded():
         assert run_followed(main()) == plain
     assert len(plain) > 8
+
+
+def test_its_clock_is_the_one_that_the_system_calls_monotonic() -> None:
+    """Read between two readings of Python's it lies between, but for what two clocks of a machine
+    may differ while one is being compared with the other."""
+    until = time.monotonic_ns() + 50 * MS
+    off: list[int] = []
+    while (before := time.monotonic_ns()) < until:
+        now = clock()
+        off.append(max(before - now, now - time.monotonic_ns()))
+    off.sort()
+    assert off[len(off) * 99 // 100] < MS // 10
+    assert clock_source() in ("system", "tsc")
