@@ -82,6 +82,18 @@ def test_what_is_written_is_the_bound_of_the_next_run_and_the_rest_stays(tmp_pat
     assert bounds.find(after, "3.13", "c", "recorded", "a") is None
 
 
+def test_every_python_has_a_bound_for_each_ratio_of_the_engine_in_c() -> None:
+    known = bounds.read()
+    missing = [
+        (python, cell)
+        for python in ("3.11", "3.12", "3.13")
+        for cell in cells(list(instructions.UNITS), instructions.VARIANTS, ["c"])
+        if cell.engine
+        and bounds.find(known, python, cell.engine, cell.variant, cell.scenario) is None
+    ]
+    assert missing == []
+
+
 def test_what_is_collected_is_called_once_and_its_result_given_on() -> None:
     calls: list[int] = []
 
