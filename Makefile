@@ -29,6 +29,7 @@ sanitize: $(VENV)/ready
 	    LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py --quiet build_ext --inplace --force
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	    WHENCE_FUZZ_FORKS=0 \
 	    WHENCE_ENGINE=c $(BIN)/python -m pytest --numprocesses=0 --capture=sys \
 	    --timeout=1200 $(TESTS)
 	$(BIN)/python setup.py --quiet build_ext --inplace --force

@@ -3,7 +3,8 @@
 Whatever they do, each thread is where it was afterwards, and what has gone has left nothing.
 
 WHENCE_FUZZ_STEPS is how long each goes on; WHENCE_FUZZ_RUNS is how many there are beside those that
-are always the same, and WHENCE_FUZZ_SEED has the same ones tried again.
+are always the same, and WHENCE_FUZZ_SEED has the same ones tried again.  WHENCE_FUZZ_FORKS=0 is for
+AddressSanitizer, whose allocator may be locked for ever in the child of a process with threads.
 """
 
 import gc
@@ -70,6 +71,7 @@ DEEPEST = 8
 
 STEPS = int(os.environ.get("WHENCE_FUZZ_STEPS", "400"))
 RUNS = int(os.environ.get("WHENCE_FUZZ_RUNS", "1"))
+FORKS = os.environ.get("WHENCE_FUZZ_FORKS") != "0" and hasattr(os, "fork")
 SEED = int(os.environ.get("WHENCE_FUZZ_SEED", random.getrandbits(32)))
 
 
@@ -99,7 +101,7 @@ class Fuzz:
             self.look_at_all,
         ]
         if not alone:
-            self.actions += [self.collect, self.in_thread, self.fork]
+            self.actions += [self.collect, self.in_thread, *([self.fork] if FORKS else [])]
 
     def callback(self) -> Callable[..., None]:
         def called(*_: object) -> None:
@@ -208,7 +210,7 @@ class Fuzz:
             thread.join()
 
     def fork(self) -> None:
-        if self.forked > 3 or not hasattr(os, "fork"):
+        if self.forked > 3:
             return
         self.forked += 1
         pid = os.fork()

@@ -22,7 +22,7 @@ import whence
 from whence import AsyncLocalStorage, AsyncResource, create_hook, engine
 from whence.engine import blocks, recorder, ring
 
-ROUNDS = 10
+ROUNDS = 16
 LIVES = 1000
 
 Kind = Callable[[], Coroutine[Any, Any, object]]
@@ -68,6 +68,24 @@ async def calls_of_threads() -> None:
         thread.join()
 
 
+async def threads() -> None:
+    """Each with a stack, and finished spans, of its own."""
+    loop = asyncio.get_running_loop()
+
+    def live(done: asyncio.Event) -> None:
+        for _ in range(5):
+            AsyncResource("Mine").run_in_async_scope(int)
+        asyncio.run(asyncio.sleep(0))
+        loop.call_soon_threadsafe(done.set)
+
+    for _ in range(LIVES // 20):
+        done = asyncio.Event()
+        thread = threading.Thread(target=live, args=(done,))
+        thread.start()
+        await done.wait()
+        thread.join()
+
+
 async def futures() -> None:
     loop = asyncio.get_running_loop()
     for _ in range(LIVES // 4):
@@ -76,7 +94,7 @@ async def futures() -> None:
         failed: asyncio.Future[None] = asyncio.Future()
         failed.set_exception(LookupError())
         failed.exception()
-        loop.create_future().add_done_callback(int)
+        loop.create_future().add_done_callback(ignore)
     await asyncio.sleep(0)
 
 
@@ -158,6 +176,7 @@ KINDS: tuple[Kind, ...] = (
     failing_callbacks,
     timers,
     calls_of_threads,
+    threads,
     futures,
     tasks,
     descriptors_and_signals,
