@@ -18,6 +18,7 @@ import whence
 from launching import Launcher
 from telling import collector_off, run_followed, told, turns
 from whence import AsyncResource, create_hook, execution_async_id, trigger_async_id
+from whence.engine import handle_classes
 from whence.testing import record
 
 
@@ -596,6 +597,7 @@ def test_a_resource_entered_by_two_threads_at_once_is_itself_in_both() -> None:
         assert alive() is None
 
 
+@pytest.mark.skipif(handle_classes.keeps_stock, reason="a handle of asyncio's takes no attribute")
 def test_data_is_carried_from_parent_to_child_as_in_the_documentation() -> None:
     """SEMANTICS 9.4: tasks, timers, callbacks and done callbacks all the way down."""
 

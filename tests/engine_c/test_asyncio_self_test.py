@@ -98,7 +98,7 @@ FAILURES = {
         HANDLES,
         "the events of a task that waits for a future: expected ",
     ),
-    "def make_future(stock): raise TypeError('expected Future.cancel to be a method in C')": (
+    "def make_future(*what): raise TypeError('expected Future.cancel to be a method in C')": (
         FUTURES,
         "TypeError: expected Future.cancel to be a method in C",
     ),
@@ -149,7 +149,7 @@ def test_what_cannot_be_followed_at_all_is_one_line_and_the_program_runs(package
 
 
 def test_futures_that_are_not_told_are_left_to_asyncio(package: Package) -> None:
-    package.put_changed("def make_future(stock): return type('Future', (stock,), {})")
+    package.put_changed("def make_future(stock, *_): return type('Future', (stock,), {})")
     answer = lives_in(package)
     (line,) = answer["err"].splitlines()
     assert line.startswith("whence: futures is not instrumented (RuntimeError: its self-test fails")
