@@ -6,8 +6,7 @@
 #include "engine.h"
 
 static PyObject *get_running_loop; /* asyncio's, or NULL before it is known */
-static PyObject *name_loop, *name_eager_start, *name_is_running, *name_new, *name_init, *name_done,
-    *name_token;
+static PyObject *name_loop, *name_eager_start, *name_is_running, *name_new, *name_init, *name_token;
 
 /* ---- whether ---- */
 
@@ -99,8 +98,7 @@ step_over(ThreadState *state, Lifetime *lifetime, Lifetime *previous, PyObject *
     }
 }
 
-/* The constructor of the class that is `init` of a task of asyncio's own, or that of a class of the
-   program's, which is given by `init` bound to the task. */
+/* Call the constructor: that of the task's class, or `init`, which is bound to the task already. */
 static int
 construct(PyObject *task, PyObject *init, PyObject *coroutine, PyObject *keywords)
 {
@@ -302,9 +300,11 @@ eager_tasks_add(PyObject *module)
         PyObject **place;
         const char *name;
     } wanted[] = {
-        {&name_loop, "loop"},       {&name_eager_start, "eager_start"},
-        {&name_is_running, "is_running"}, {&name_new, "__new__"},
-        {&name_init, "__init__"},   {&name_done, "done"},
+        {&name_loop, "loop"},
+        {&name_eager_start, "eager_start"},
+        {&name_is_running, "is_running"},
+        {&name_new, "__new__"},
+        {&name_init, "__init__"},
         {&name_token, "_whence"},
     };
     for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
