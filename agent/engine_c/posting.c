@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -190,12 +191,21 @@ has_head(const Answer *answer)
     return false;
 }
 
-/* Take what comes until the head is there, there is no more or no more room; an error number, or
-   0.  Most have no body, or have it sent together with the head. */
+/* Whoever answers otherwise may wait for us to go on, and has to be told apart from who is slow. */
+static bool
+is_foreign(const Answer *answer)
+{
+    static const char begin[] = "HTTP/";
+    size_t known = answer->size < strlen(begin) ? answer->size : strlen(begin);
+    return memcmp(answer->bytes, begin, known) != 0;
+}
+
+/* Take what comes until the head is there, there is no more or no more room, or it is no HTTP; an
+   error number, or 0.  Most have no body, or have it sent together with the head. */
 static int
 take_answer(int fd, Answer *answer, int64_t deadline)
 {
-    while (answer->size < MOST_OF_ANSWER && !has_head(answer)) {
+    while (answer->size < MOST_OF_ANSWER && !has_head(answer) && !is_foreign(answer)) {
         int failed = wait_for(fd, POLLIN, deadline);
         if (failed) {
             return failed;

@@ -156,6 +156,13 @@ def test_of_a_long_answer_the_rest_is_the_readers(
     assert came + ours.recv(20_000) == LARGE[:10_000]
 
 
+def test_what_is_no_http_is_not_waited_for(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Another protocol's greeting, whose server waits for what we say next."""
+    ours, theirs = ends
+    theirs.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    assert post(ours.fileno(), [b"x"], 20.0) == b"SSH-2.0-OpenSSH_9.2\r\n"
+
+
 def test_half_an_answer_costs_the_time_and_no_more(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
