@@ -106,28 +106,40 @@ floor_leave(ThreadState *state, const void *before)
     }
 }
 
+static Frame *
+innermost_of(PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return shown(thread->current_frame);
+#else
+    return shown(thread->cframe->current_frame);
+#endif
+}
+
 /* How many frames that Python shows another thread has within the callback that its loop has
-   called; 0 if it is not inside of one. */
+   called; 0 if it is not inside of one.  Until a thread has begun, its state has the id of who
+   started it in CPython 3.11: that of several which has the callback is the one. */
 static int
 frames_within(ThreadState *state)
 {
-    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    while (thread != NULL && thread->thread_id != state->thread_id) {
-        thread = PyThreadState_Next(thread);
-    }
-    if (thread == NULL || state->outermost == NULL) {
+    if (state->outermost == NULL) {
         return 0;
     }
-#if PY_VERSION_HEX >= 0x030D0000
-    Frame *frame = shown(thread->current_frame);
-#else
-    Frame *frame = shown(thread->cframe->current_frame);
-#endif
-    int number = 0;
-    for (; frame != NULL && frame != state->outermost; frame = shown(frame->previous)) {
-        number++;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) {
+        if (thread->thread_id != state->thread_id) {
+            continue;
+        }
+        int number = 0;
+        Frame *frame = innermost_of(thread);
+        for (; frame != NULL && frame != state->outermost; frame = shown(frame->previous)) {
+            number++;
+        }
+        if (frame != NULL) {
+            return number;
+        }
     }
-    return frame == NULL ? 0 : number;
+    return 0;
 }
 
 static PyObject *
