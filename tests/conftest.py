@@ -24,9 +24,11 @@ if TYPE_CHECKING:  # gRPC takes its time to be imported, and most tests need no 
 
 ROOT = Path(__file__).parent.parent
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background by a shell: Ctrl-C would interrupt no test, nor what tests start.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Ignored by who starts this in the background or by nohup, they would be so by what tests start.
+for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    number = getattr(signal, name, None)
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 _left_open: list[str] = []
 """Tests that closed a loop of uvloop with something open on it.
