@@ -100,6 +100,7 @@ def test_how_objects_show_themselves(undisturbed: Undisturbed) -> None:
             thread = threading.Thread(target=callback, name="thread")
             print(thread.name, thread.run, vars(thread).keys())
             thread.start()
+            thread.join()
             for other in threading.enumerate():  # asyncio's, which waited for the process
                 if other is not threading.main_thread():
                     other.join()
