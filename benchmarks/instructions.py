@@ -2,8 +2,9 @@
 
 A process for each figure runs under `valgrind --tool=callgrind`, which counts what the thread of
 the loop executes while it does a number of units (`counted.py`).  So a figure is the same to a part
-in a thousand, whatever else the machine does, and a change of one per cent is a change.  It says
-nothing of caches, of the system, whose calls are not counted, and of the agent's own threads.
+in a thousand, whatever else the machine does, and a change of one per cent is a change; README.md
+names the exception.  It says nothing of caches, of the system, whose calls are not counted, and of
+the agent's own threads.
 
 `--write` makes the ratios the bounds of this Python (`bounds.json`); `--check` compares with them.
 
