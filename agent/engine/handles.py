@@ -305,7 +305,8 @@ With this engine they are asyncio's own, and build our handles by looking up the
 if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
     from collections import deque
 
-    from .._engine import know_run, make_handles, make_loop_methods
+    from .._engine import know_run, make_handles, make_loop_methods, make_run_once
+    from . import iterations
     from .run_places import run_places
 
     _stock_handles = events.Handle, events.TimerHandle
@@ -318,6 +319,14 @@ if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
         _class.__name__ = _class._stands_for.__name__
     know_run(_stock_run, *run_places(_stock_run))
     LOOP_METHODS = make_loop_methods(asyncio.base_events, deque)
+    if iterations.are_known():
+        LOOP_METHODS["_run_once"] = make_run_once(
+            asyncio.base_events,
+            iterations.LOOP,
+            iterations.SELECTOR,
+            iterations.KEY,
+            iterations.look_around,
+        )
     for _name, _method in LOOP_METHODS.items():
         # What every class has: the rest is the original's, and asked of it.
         for _attribute in ("__doc__", "__module__"):

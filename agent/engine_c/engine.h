@@ -699,6 +699,7 @@ int handles_add(PyObject *module);
 int running_add(PyObject *module);
 int stock_handles_add(PyObject *module);
 int loop_methods_add(PyObject *module);
+int iterations_add(PyObject *module);
 int standin_add(PyObject *module);
 int callbacks_add(PyObject *module);
 int scheduling_add(PyObject *module);

@@ -61,6 +61,16 @@ handle_tracking(PyObject *handle)
         }                                                                                          \
     } while (0)
 
+/* Whether somebody looks at frames, so that there have to be those that asyncio has: a debugger, a
+   profiler, or who wants to know where coroutines are made. */
+static inline bool
+frames_are_watched(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    return thread->c_tracefunc != NULL || thread->c_profilefunc != NULL
+           || thread->coroutine_origin_tracking_depth != 0;
+}
+
 /* ---- handles.c ---------------------------------------------------------------------------- */
 
 /* A thousand tasks at a time are no rare sight; and what is not allocated anew brings the next
@@ -118,6 +128,41 @@ int timer_type_make(void);
 /* init of one that is filled.  Never fails. */
 void timer_created(PyObject *timer, int skip);
 
+/* ---- ready_queue.c ------------------------------------------------------------------------ */
+
+/* Put a handle at the end of the queue of a loop, as `append` does: -1 with an exception set. */
+int queue_append(PyObject *queue, PyObject *handle);
+
+/* Take the first one, as `popleft` does: NULL with an exception set. */
+PyObject *queue_pop(PyObject *queue);
+
+/* Whether it is a deque as asyncio makes it. */
+bool queue_is_usual(PyObject *queue);
+
+/* Remember what the methods of this class are in C; -1 with an exception set. */
+int queue_know(PyTypeObject *deque);
+
+/* ---- polling.c ---------------------------------------------------------------------------- */
+
+/* Whether it is an EpollSelector that selects as Python has it; it may be NULL. */
+bool selector_is_stock(PyObject *selector);
+
+/* Ask it, for so many seconds (a number): a list of descriptors and events, or NULL with an exception
+   set. */
+PyObject *selector_poll(PyObject *selector, PyObject *timeout);
+
+/* Put into the loop's queue what waits for these; -1 with an exception set. */
+int selector_queue(PyObject *loop, PyObject *selector, PyObject *events);
+
+/* Remember what stands in the class of selectors, and the class of their keys; -1 with an exception
+   set. */
+int polling_know(PyTypeObject *selector, PyTypeObject *key);
+
+/* ---- iterations.c ------------------------------------------------------------------------- */
+
+/* Of any handle, whoever made it; -1 with an exception set. */
+int handle_is_cancelled(PyObject *handle);
+
 /* ---- running.c ---------------------------------------------------------------------------- */
 
 /* `_run()` of both types. */
@@ -144,6 +189,19 @@ bool loop_is_plain(PyObject *loop);
    NULL of one that does not, or is closed, or in debug mode. */
 PyObject *regular_loop_queue(PyObject *loop);
 PyObject *regular_loop_heap(PyObject *loop);
+
+/* The same queue of any loop that has one. */
+PyObject *loop_queue(PyObject *loop);
+
+/* What an iteration of a loop looks at, each borrowed; NULL is what the loop does not have. */
+typedef struct {
+    PyObject *ready, *scheduled, *stopping, *selector, *clock_resolution, *cancelled_count;
+} Iteration;
+
+/* Whether an iteration of the loop does what asyncio's selector loops have written, out of debug mode,
+   with a clock and methods of theirs. */
+bool loop_iterates_as_stock(PyObject *loop, Iteration *iteration);
+int regular_loops_know_iteration(PyTypeObject *selector_event_loop);
 
 /* Whether its `call_at` is the one that was told of. */
 bool loop_calls_own_call_at(PyObject *loop);

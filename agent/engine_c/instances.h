@@ -57,16 +57,70 @@ shared_keys(PyTypeObject *type)
     return keys == NULL || !DK_IS_UNICODE(keys) ? 0 : keys->dk_nentries;
 }
 
+/* One of them: borrowed. */
+static inline PyObject *
+shared_key(PyTypeObject *type, Py_ssize_t place)
+{
+    return DK_UNICODE_ENTRIES(((PyHeapTypeObject *)type)->ht_cached_keys)[place].me_key;
+}
+
 /* The place of an interned key among them; -1 if it is not there. */
 static inline Py_ssize_t
 place_of_key(PyTypeObject *type, PyObject *key)
 {
     for (Py_ssize_t place = shared_keys(type) - 1; place >= 0; place--) {
-        if (DK_UNICODE_ENTRIES(((PyHeapTypeObject *)type)->ht_cached_keys)[place].me_key == key) {
+        if (shared_key(type, place) == key) {
             return place;
         }
     }
     return -1;
+}
+
+/* What an instance has under this name, whatever its class has, by looking it up: borrowed from it;
+   NULL if nothing.
+
+   Not by the dictionary but in 3.13: before, an instance that has been asked for it is slow to look up
+   anything from then on. */
+static inline PyObject *
+instance_look_up(PyObject *instance, PyObject *name)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject **dict = _PyObject_GetDictPtr(instance);
+    PyObject *value = dict == NULL || *dict == NULL ? NULL : PyDict_GetItemWithError(*dict, name);
+    if (UNLIKELY(value == NULL && PyErr_Occurred())) {
+        PyErr_Clear();
+    }
+    return value;
+#else
+    PyObject *value;
+    if (_PyObject_GetMethod(instance, name, &value) == 1) {
+        /* Of its class. */
+        Py_DECREF(value);
+        return NULL;
+    }
+    if (UNLIKELY(value == NULL)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    Py_DECREF(value);
+    return value;
+#endif
+}
+
+/* The same of an interned name; `*place` is where it was found last. */
+static inline PyObject *
+instance_field(PyObject *instance, PyObject *name, Py_ssize_t *place)
+{
+    PyTypeObject *type = Py_TYPE(instance);
+    PyObject **values = instance_values(instance);
+    if (UNLIKELY(values == NULL)) {
+        return instance_look_up(instance, name);
+    }
+    if (UNLIKELY(*place < 0 || *place >= shared_keys(type)
+                 || shared_key(type, *place) != name)) {
+        *place = place_of_key(type, name);
+    }
+    return *place < 0 ? NULL : values[*place];
 }
 
 #endif

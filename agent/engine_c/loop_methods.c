@@ -10,7 +10,7 @@
 #include "handles.h"
 
 static struct {
-    PyObject *context, *append, *write_to_self, *time;
+    PyObject *context, *write_to_self, *time;
     PyObject *handle, *timer_handle, *future, *events, *futures, *heapq, *heappush;
 } names;
 
@@ -18,8 +18,7 @@ static struct {
 static struct {
     PyObject *events, *base_events, *futures, *heapq; /* dicts */
     PyObject *heapq_module, *heappush;
-    PyTypeObject *base_event_loop, *deque;
-    PyCFunction append;
+    PyTypeObject *base_event_loop;
 } stock;
 
 /* Borrowed; NULL if it is not there. */
@@ -101,16 +100,6 @@ filled(PyObject *handle, PyObject *loop, PyObject *callback, PyObject *const *ar
     return handle;
 }
 
-static int
-append(PyObject *queue, PyObject *handle)
-{
-    PyObject *done = LIKELY(Py_IS_TYPE(queue, stock.deque))
-        ? stock.append(queue, handle)
-        : PyObject_CallMethodOneArg(queue, names.append, handle);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
 /* The loop's queue, if callbacks go there as asyncio appends them: borrowed; else NULL. */
 static inline PyObject *
 regular_queue(PyObject *loop)
@@ -135,7 +124,7 @@ schedule_soon(PyObject *const *args, Py_ssize_t number, PyObject *kwnames, bool 
     PyObject *handle = filled(handle_new(), args[0], args[1], args + 2, number - 2, context);
     if (LIKELY(handle != NULL)) {
         handle_created(handle, context != Py_None, 0);
-        if (UNLIKELY(append(queue, handle) < 0)) {
+        if (UNLIKELY(queue_append(queue, handle) < 0)) {
             Py_CLEAR(handle);
         }
     }
@@ -277,7 +266,6 @@ intern_names(void)
         const char *name;
     } wanted[] = {
         {&names.context, "context"},
-        {&names.append, "append"},
         {&names.write_to_self, "_write_to_self"},
         {&names.handle, "Handle"},
         {&names.timer_handle, "TimerHandle"},
@@ -295,26 +283,6 @@ intern_names(void)
         }
     }
     return 0;
-}
-
-/* deque.append as C has it, to be called without a bound method. */
-static int
-find_append(void)
-{
-    PyObject *method = PyObject_GetAttrString((PyObject *)stock.deque, "append");
-    if (method == NULL) {
-        return -1;
-    }
-    bool known = Py_IS_TYPE(method, &PyMethodDescr_Type)
-                 && ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_O;
-    if (known) {
-        stock.append = ((PyMethodDescrObject *)method)->d_method->ml_meth;
-    }
-    else {
-        PyErr_SetString(PyExc_TypeError, "expected deque.append to be a method of one argument");
-    }
-    Py_DECREF(method);
-    return known ? 0 : -1;
 }
 
 /* Of a module that asyncio.base_events has imported: a new reference, or NULL. */
@@ -369,8 +337,7 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "expected the handles to be made before");
         return NULL;
     }
-    stock.deque = (PyTypeObject *)Py_NewRef(deque);
-    if (intern_names() < 0 || find_append() < 0 || look_up_modules(base_events) == NULL
+    if (intern_names() < 0 || queue_know((PyTypeObject *)deque) < 0 || look_up_modules(base_events) == NULL
         || regular_loops_know(stock.base_event_loop) < 0) {
         return NULL;
     }

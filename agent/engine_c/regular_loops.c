@@ -15,15 +15,27 @@ typedef enum {
     LOOP_CLOSED,
     LOOP_READY,
     LOOP_SCHEDULED,
-    LOOP_CALL_SOON, /* these two of a loop that has its own */
+    LOOP_STOPPING,
+    LOOP_SELECTOR,
+    LOOP_CLOCK_RESOLUTION,
+    LOOP_CANCELLED_COUNT,
+    LOOP_CALL_SOON, /* these of a loop that has its own */
     LOOP_CALL_AT,
+    LOOP_TIME,
+    LOOP_PROCESS_EVENTS,
+    LOOP_ADD_CALLBACK,
     LOOP_FIELDS
 } LoopField;
 
 static const char *const field_names[LOOP_FIELDS] = {
     [LOOP_DEBUG] = "_debug",         [LOOP_CLOSED] = "_closed",
     [LOOP_READY] = "_ready",         [LOOP_SCHEDULED] = "_scheduled",
+    [LOOP_STOPPING] = "_stopping",   [LOOP_SELECTOR] = "_selector",
+    [LOOP_CLOCK_RESOLUTION] = "_clock_resolution",
+    [LOOP_CANCELLED_COUNT] = "_timer_cancelled_count",
     [LOOP_CALL_SOON] = "_call_soon", [LOOP_CALL_AT] = "call_at",
+    [LOOP_TIME] = "time",            [LOOP_PROCESS_EVENTS] = "_process_events",
+    [LOOP_ADD_CALLBACK] = "_add_callback",
 };
 static PyObject *interned_names[LOOP_FIELDS];
 
@@ -34,6 +46,7 @@ typedef struct {
     bool regular;
     bool stock_time;
     bool own_call_at;
+    bool stock_iteration;
     Py_ssize_t number_of_keys; /* that its instances shared when the places were looked up */
     Py_ssize_t places[LOOP_FIELDS]; /* in the values of an instance; -1: none has it */
 } KnownClass;
@@ -49,43 +62,13 @@ look_up_places(KnownClass *known, PyTypeObject *type)
     known->number_of_keys = shared_keys(type);
 }
 
-/* The same of a loop with a dictionary; borrowed from it.
-
-   Not by the dictionary but in 3.13: before, a loop that has been asked for it is slow to look up
-   anything from then on. */
-static PyObject *
-look_up_field(PyObject *loop, PyObject *name)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject **dict = _PyObject_GetDictPtr(loop);
-    PyObject *value = dict == NULL || *dict == NULL ? NULL : PyDict_GetItemWithError(*dict, name);
-    if (UNLIKELY(value == NULL && PyErr_Occurred())) {
-        PyErr_Clear();
-    }
-    return value;
-#else
-    PyObject *value;
-    if (_PyObject_GetMethod(loop, name, &value) == 1) {
-        /* Of its class. */
-        Py_DECREF(value);
-        return NULL;
-    }
-    if (UNLIKELY(value == NULL)) {
-        PyErr_Clear();
-        return NULL;
-    }
-    Py_DECREF(value);
-    return value;
-#endif
-}
-
 /* What the loop itself has under this name, whatever its class has: borrowed; NULL if nothing. */
 static inline PyObject *
 field_of(PyObject *loop, KnownClass *known, LoopField field)
 {
     PyObject **values = instance_values(loop);
     if (UNLIKELY(values == NULL)) {
-        return look_up_field(loop, interned_names[field]);
+        return instance_look_up(loop, interned_names[field]);
     }
     if (UNLIKELY(known->number_of_keys != shared_keys(Py_TYPE(loop)))) {
         look_up_places(known, Py_TYPE(loop));
@@ -102,6 +85,10 @@ static const char *const relied_on[] = {"_call_soon", "_check_closed", "_timer_h
 static PyObject *relied_on_functions[Py_ARRAY_LENGTH(relied_on)];
 static PyObject *stock_time;
 static PyObject *own_call_at; /* what stands in place of asyncio's: `call_later` calls it */
+
+/* What an iteration calls, and asyncio's: NULL before they are told of. */
+static const char *const iterated[] = {"_process_events", "_add_callback"};
+static PyObject *iterated_functions[Py_ARRAY_LENGTH(iterated)];
 
 /* What asyncio keeps in the instance; a class may have made a property of it. */
 static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug"};
@@ -137,6 +124,19 @@ class_is_regular(PyTypeObject *type)
     return true;
 }
 
+static bool
+class_iterates_as_stock(PyTypeObject *type)
+{
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(iterated); nth++) {
+        if (iterated_functions[nth] == NULL
+            || !class_has(type, iterated[nth], iterated_functions[nth])) {
+            return false;
+        }
+    }
+    return class_has(type, "_stopping", NULL) && class_has(type, "_selector", NULL)
+           && class_has(type, "_clock_resolution", NULL);
+}
+
 static KnownClass *
 look_at_class(PyTypeObject *type, KnownClass *known)
 {
@@ -144,8 +144,10 @@ look_at_class(PyTypeObject *type, KnownClass *known)
     bool regular = class_is_regular(type);
     bool has_stock_time = class_has(type, "time", stock_time);
     bool has_own_call_at = class_has(type, "call_at", own_call_at);
+    bool iterates = has_stock_time && class_iterates_as_stock(type);
     *known = (KnownClass){.type = type, .version = type->tp_version_tag, .regular = regular,
-                          .stock_time = has_stock_time, .own_call_at = has_own_call_at};
+                          .stock_time = has_stock_time, .own_call_at = has_own_call_at,
+                          .stock_iteration = iterates};
     look_up_places(known, type);
     return known;
 }
@@ -177,6 +179,7 @@ typedef struct {
 
 static Unpatched unpatched[] = {
     {&Handle_Type, "__init__", NULL},       {&Handle_Type, "__new__", NULL},
+    {&Handle_Type, "_run", NULL},           {&TimerHandle_Type, "_run", NULL},
     {&TimerHandle_Type, "__init__", NULL},  {&TimerHandle_Type, "__new__", NULL},
     {&TimerHandle_Type, "__lt__", NULL},    {&TimerHandle_Type, "__eq__", NULL},
     {&TimerHandle_Type, "__hash__", NULL},  {&stock_handle, "__init__", NULL},
@@ -240,6 +243,12 @@ regular_loop_queue(PyObject *loop)
 }
 
 PyObject *
+loop_queue(PyObject *loop)
+{
+    return field_of(loop, known_class(Py_TYPE(loop)), LOOP_READY);
+}
+
+PyObject *
 regular_loop_heap(PyObject *loop)
 {
     KnownClass *known = known_class(Py_TYPE(loop));
@@ -247,6 +256,28 @@ regular_loop_heap(PyObject *loop)
         return NULL;
     }
     return field_of(loop, known, LOOP_SCHEDULED);
+}
+
+bool
+loop_iterates_as_stock(PyObject *loop, Iteration *iteration)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    if (UNLIKELY(!known->stock_iteration || !is_plain(loop, known)
+                 || field_of(loop, known, LOOP_CLOSED) != Py_False
+                 || field_of(loop, known, LOOP_TIME) != NULL
+                 || field_of(loop, known, LOOP_PROCESS_EVENTS) != NULL
+                 || field_of(loop, known, LOOP_ADD_CALLBACK) != NULL)) {
+        return false;
+    }
+    *iteration = (Iteration){
+        .ready = field_of(loop, known, LOOP_READY),
+        .scheduled = field_of(loop, known, LOOP_SCHEDULED),
+        .stopping = field_of(loop, known, LOOP_STOPPING),
+        .selector = field_of(loop, known, LOOP_SELECTOR),
+        .clock_resolution = field_of(loop, known, LOOP_CLOCK_RESOLUTION),
+        .cancelled_count = field_of(loop, known, LOOP_CANCELLED_COUNT),
+    };
+    return true;
 }
 
 bool
@@ -292,6 +323,21 @@ regular_loops_know(PyTypeObject *base_event_loop)
     }
     stock_time = PyObject_GetAttrString(loop, "time");
     return stock_time == NULL ? -1 : 0;
+}
+
+int
+regular_loops_know_iteration(PyTypeObject *selector_event_loop)
+{
+    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(iterated); nth++) {
+        iterated_functions[nth] = PyObject_GetAttrString((PyObject *)selector_event_loop,
+                                                         iterated[nth]);
+        if (iterated_functions[nth] == NULL) {
+            return -1;
+        }
+    }
+    /* Of what is known already it is not known. */
+    memset(known_classes, 0, sizeof known_classes);
+    return 0;
 }
 
 void

@@ -190,16 +190,6 @@ failed(PyObject *handle)
 
 /* ---- the turn ---- */
 
-/* Whether somebody looks at frames, so that there has to be one of `_run`: a debugger, a profiler, or
-   who wants to know where coroutines are made. */
-static inline bool
-frames_are_watched(void)
-{
-    PyThreadState *thread = PyThreadState_Get();
-    return thread->c_tracefunc != NULL || thread->c_profilefunc != NULL
-           || thread->coroutine_origin_tracking_depth != 0;
-}
-
 /* Whether its fields are what asyncio's constructor makes them, and not in debug mode, in which the
    frame of `_run` is among those that are noted: programs may set and delete any of them. */
 static inline bool

@@ -1,0 +1,53 @@
+"""Whether an iteration of asyncio's selector loops is the one that the engine in C has written out.
+
+A Python in which one of its functions looks up anything else has changed it; there, and on loops and
+selectors of another kind, asyncio's own `_run_once` runs, with either engine.
+"""
+
+import selectors
+from asyncio import selector_events
+from typing import Any
+
+LOOP: Any = selector_events.BaseSelectorEventLoop
+SELECTOR: Any = getattr(selectors, "EpollSelector", None)
+KEY = selectors.SelectorKey
+
+_LOOKED_UP: tuple[tuple[Any, str, str], ...] = (
+    (
+        LOOP,
+        "_run_once",
+        "MAXIMUM_SELECT_TIMEOUT _MIN_CANCELLED_TIMER_HANDLES_FRACTION _MIN_SCHEDULED_TIMER_HANDLES"
+        " _cancelled _clock_resolution _current_handle _debug _format_handle _process_events _ready"
+        " _run _scheduled _selector _stopping _timer_cancelled_count _when append heapify heappop"
+        " heapq len logger max min popleft range select slow_callback_duration time warning",
+    ),
+    (
+        LOOP,
+        "_process_events",
+        "EVENT_READ EVENT_WRITE _add_callback _cancelled _remove_reader _remove_writer data fileobj"
+        " selectors",
+    ),
+    (LOOP, "_add_callback", "_cancelled _ready append"),
+    (LOOP, "time", "monotonic time"),
+    (
+        SELECTOR,
+        "select",
+        "EPOLLIN EPOLLOUT EVENT_READ EVENT_WRITE InterruptedError _NOT_EPOLLIN _NOT_EPOLLOUT"
+        " _fd_to_key _key_from_fd _selector append ceil events get len math max poll select",
+    ),
+)
+"""Class, method, and what it looks up in all the Pythons whose form of it is written out."""
+
+
+def are_known() -> bool:
+    """Whether it is: false where there is no epoll."""
+    return all(_is_known(getattr(owner, name, None), names) for owner, name, names in _LOOKED_UP)
+
+
+def _is_known(function: object, names: str) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and set(code.co_names) <= set(names.split())
+
+
+def look_around() -> None:
+    """Entered, for the interpreter to look for signals and for threads that want to run."""
