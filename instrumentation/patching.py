@@ -117,14 +117,23 @@ class Patches:
 
         self.wrap(owner, name, first_look)
 
-    def take_over(self, owner: type, name: str, make: Callable[[Any, list[bool]], F]) -> None:
+    def take_over(
+        self,
+        owner: type,
+        name: str,
+        make: Callable[[Any, list[bool]], F],
+        *,
+        is_async: bool = True,
+    ) -> None:
         """Have an async def of ours, which `make(original, in_force)` gives, in place of one in a
-        class; where the first item of `in_force` is false, it does nothing but call the original.
+        class, or a plain def in place of one; where the first item of `in_force` is false, it does
+        nothing but call the original.
 
         For what is called for every request: it is `wrap` without the layers."""
         original = found(owner, name)
-        if not is_coroutine_function(original) or not is_method(original):
-            self.skipped[_place(owner, name)] = "absent" if original is None else "no async def"
+        if is_coroutine_function(original) != is_async or not is_method(original):
+            expected = "no async def" if is_async else "no plain def"
+            self.skipped[_place(owner, name)] = "absent" if original is None else expected
             return
         self.replace(owner, name, looks_like(original)(make(original, self._in_force)))
 

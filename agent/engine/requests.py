@@ -6,7 +6,7 @@
 - A websocket is a request from its handshake to its end, with `WEBSOCKET` for a method.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import twin
@@ -20,8 +20,11 @@ from .sites import code_of
 CARRIED = ("traceparent", "tracestate", "baggage", "b3", "uber-trace-id", "x-b3-traceid")
 """Headers that may name a remote parent; the sender thread reads them as OTEL_PROPAGATORS says."""
 
-METHODS = frozenset(
-    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+_CARRIED_AS = {name.encode(): name for name in CARRIED}
+
+METHODS = (
+    *("GET", "POST", "HEAD", "PUT", "DELETE"),
+    *("PATCH", "OPTIONS", "CONNECT", "QUERY", "TRACE"),
 )
 _OTHER_METHOD = "_OTHER"
 _FAR = 100
@@ -47,6 +50,26 @@ def open_request(resource: Any, own_coroutine: str) -> Scope | None:
     if scope is not None:
         hide_own_task(scope.task, own_coroutine)
         _link_to_connection(scope.lifetime)
+    return scope
+
+
+def begin_request(
+    resource: Any,
+    own_coroutine: str,
+    method: str,
+    scheme: str,
+    headers: Iterable[tuple[bytes, bytes]],
+) -> Scope | None:
+    """The same, and what it asks for is noted; of a server that gives something else, nothing is.
+
+    `headers` are pairs of a name, in upper or lower case, and a value; the first of a name
+    counts."""
+    scope = open_request(resource, own_coroutine)
+    if scope is not None and isinstance(scope.lifetime, SpanLifetime):
+        try:
+            _ask(scope.lifetime, method, scheme, _carried_among(headers))
+        except Exception:
+            """It has no name."""
     return scope
 
 
@@ -76,6 +99,11 @@ def close_request(scope: Scope, outcome: str) -> None:
     close_scope(local.state, scope, outcome)
 
 
+def end_request(scope: Scope, status: int) -> None:
+    """It has been answered with this status."""
+    close_request(scope, answered(scope.lifetime, status))
+
+
 def asked(
     lifetime: Lifetime,
     method: str,
@@ -87,15 +115,28 @@ def asked(
 
     `header` gives the value of a header by its name in lower case: by what stands for it in
     `names`, which is as long as CARRIED and in its order."""
-    if not isinstance(lifetime, SpanLifetime):
-        return
-    known = method in METHODS
+    if isinstance(lifetime, SpanLifetime):
+        found = [(name, header(key)) for name, key in zip(CARRIED, names, strict=True)]
+        carrier = {name: _text(value) for name, value in found if value is not None}
+        _ask(lifetime, method, scheme, carrier)
+
+
+def _carried_among(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    carrier: dict[str, str] = {}
+    for name, value in headers:
+        carried = _CARRIED_AS.get(name.lower()) if isinstance(name, bytes) else None
+        if carried is not None:
+            carrier.setdefault(carried, _text(value))
+    return carrier
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _ask(lifetime: SpanLifetime, method: str, scheme: str, carrier: dict[str, str]) -> None:
+    known = isinstance(method, str) and method in METHODS
     lifetime.name = method if known else "HTTP"
-    carrier = {}
-    for name, asked_for in zip(CARRIED, names, strict=True):
-        value = header(asked_for)
-        if value is not None:
-            carrier[name] = value.decode("latin-1") if isinstance(value, bytes) else value
     lifetime.attributes = {
         "http.request.method": method if known else _OTHER_METHOD,
         "url.scheme": scheme,
@@ -177,7 +218,9 @@ if twin.IN_C and not TYPE_CHECKING:
     from .._engine import (
         answered,
         asked,
+        begin_request,
         close_request,
+        end_request,
         know_requests,
         open_request,
         routed,

@@ -574,6 +574,34 @@ void scope_close(ThreadState *state, Scope *scope, PyObject *outcome);
 void scopes_enter(ThreadState *state, Lifetime *task);
 void scopes_leave(ThreadState *state, Lifetime *task);
 
+/* ---- attributes.c -------------------------------------------------------------------------- */
+
+/* Say one more of a span, in the place where it has its attributes: in a dict that other spans share,
+   or in its own.  -1 with an exception set.  `key` is interned. */
+int attributes_add(PyObject **attributes, PyObject *key, PyObject *value);
+
+/* The same of what comes once: in a dict of its own from here on. */
+int attributes_add_own(PyObject **attributes, PyObject *key, PyObject *value);
+
+/* ---- route_names.c ------------------------------------------------------------------------- */
+
+/* The name of a request whose route is found: the method in the one it had before, and the template.
+   A new reference, NULL with an exception set.  Both are str. */
+PyObject *route_name(PyObject *before, PyObject *template);
+
+/* ---- carried.c ----------------------------------------------------------------------------- */
+
+/* A tuple: the headers that may name a remote parent, in lower case. */
+extern PyObject *carried_names;
+
+int carried_know(PyObject *names);
+
+/* A dict of those that a request has, by their names: a new reference, or NULL if it has none.  -1
+   with an exception set.  The first calls `header` with what stands for each in `names`; the second
+   is given pairs of bytes, of which the first of a name counts. */
+int carried_asked_for(PyObject *header, PyObject *names, PyObject **carrier);
+int carried_among(PyObject *headers, PyObject **carrier);
+
 /* ---- scheduled.c -------------------------------------------------------------------------- */
 
 /* The lifetime of a settled future or task, which is what its done callbacks are triggered by:

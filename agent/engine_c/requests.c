@@ -10,12 +10,11 @@
 #define FAR 100
 
 static ResourceType *request; /* NULL before it is known */
-static PyObject *carried;     /* a tuple: headers that may name a remote parent */
-static PyObject *methods;     /* a frozenset */
+static PyObject *methods;     /* a tuple of str, the first the one that comes most */
 static PyObject *mounts;      /* a dict: id of an open request -> a template */
 
 static PyObject *key_method, *key_scheme, *key_carrier, *key_route, *key_status;
-static PyObject *name_http, *name_other, *space;
+static PyObject *name_http, *name_other;
 
 /* ---- its beginning and end ---- */
 
@@ -54,6 +53,30 @@ link_to_connection(Lifetime *lifetime)
     Py_XSETREF(((SpanLifetime *)lifetime)->link, Py_XNewRef(target));
 }
 
+/* Open one: a new reference, NULL if there is none, with an exception set if it is the program's. */
+static Scope *
+open_in_task(PyObject *resource, PyObject *own_coroutine)
+{
+    ThreadState *state = thread_state();
+    Scope *scope = state == NULL ? NULL : scope_open(state, request, resource, 0);
+    if (scope != NULL) {
+        hide_own_task(scope->task, own_coroutine);
+        link_to_connection(scope->lifetime);
+    }
+    else if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+        /* A request of the program's own making that takes no weak references. */
+        PyErr_Clear();
+    }
+    return scope;
+}
+
+/* As Python is given it. */
+static inline PyObject *
+scope_or_none(Scope *scope)
+{
+    return scope == NULL && !PyErr_Occurred() ? Py_NewRef(Py_None) : (PyObject *)scope;
+}
+
 /* open_request(resource, own_coroutine) */
 static PyObject *
 open_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
@@ -62,19 +85,7 @@ open_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t numb
         PyErr_SetString(PyExc_TypeError, "expected a resource and the name of a coroutine");
         return NULL;
     }
-    ThreadState *state = thread_state();
-    Scope *scope = state == NULL ? NULL : scope_open(state, request, args[0], 0);
-    if (scope == NULL) {
-        if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_TypeError)) {
-            return NULL;
-        }
-        /* A request of the program's own making that takes no weak references. */
-        PyErr_Clear();
-        Py_RETURN_NONE;
-    }
-    hide_own_task(scope->task, args[1]);
-    link_to_connection(scope->lifetime);
-    return (PyObject *)scope;
+    return scope_or_none(open_in_task(args[0], args[1]));
 }
 
 /* Forget what it is mounted under. */
@@ -93,6 +104,19 @@ dismount(Lifetime *lifetime)
     return found;
 }
 
+static int
+finish(Scope *scope, PyObject *outcome)
+{
+    ThreadState *state = thread_state();
+    if (dismount(scope->lifetime) < 0) {
+        return -1;
+    }
+    if (state != NULL) {
+        scope_close(state, scope, outcome);
+    }
+    return 0;
+}
+
 /* close_request(scope, outcome) */
 static PyObject *
 close_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
@@ -101,108 +125,103 @@ close_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
         PyErr_SetString(PyExc_TypeError, "expected a Scope and an outcome");
         return NULL;
     }
-    Scope *scope = (Scope *)args[0];
-    ThreadState *state = thread_state();
-    if (dismount(scope->lifetime) < 0) {
+    if (finish((Scope *)args[0], args[1]) < 0) {
         return NULL;
-    }
-    if (state != NULL) {
-        scope_close(state, scope, args[1]);
     }
     Py_RETURN_NONE;
 }
 
 /* ---- what it says ---- */
 
-/* Set one of its attributes, in another dictionary if somebody has this one: the sender thread may be
-   reading it. */
-static int
-say(SpanLifetime *span, PyObject *key, PyObject *value)
+/* A method that HTTP knows, as the one object that it is for all requests: borrowed; NULL if HTTP does
+   not know it. */
+static PyObject *
+known_method(PyObject *method)
 {
-    if (LIKELY(!is_none(span->attributes) && Py_REFCNT(span->attributes) == 1)) {
-        return PyDict_SetItem(span->attributes, key, value);
+    if (!PyUnicode_Check(method) || !PyUnicode_IS_COMPACT_ASCII(method)) {
+        return NULL;
     }
-    PyObject *said = is_none(span->attributes) ? PyDict_New() : PyDict_Copy(span->attributes);
-    if (said == NULL || PyDict_SetItem(said, key, value) < 0) {
-        Py_XDECREF(said);
-        return -1;
+    Py_ssize_t length = PyUnicode_GET_LENGTH(method);
+    for (Py_ssize_t nth = 0; nth < PyTuple_GET_SIZE(methods); nth++) {
+        PyObject *known = PyTuple_GET_ITEM(methods, nth);
+        if (known == method
+            || (PyUnicode_GET_LENGTH(known) == length
+                && memcmp(PyUnicode_DATA(known), PyUnicode_DATA(method), (size_t)length) == 0)) {
+            return known;
+        }
     }
-    Py_XSETREF(span->attributes, said);
-    return 0;
+    return NULL;
 }
 
-/* Put the value of a header, if it has one, under the name. */
+/* Note what a request asks for, and the headers that it carries, if any. */
 static int
-carry(PyObject **carrier, PyObject *name, PyObject *header, PyObject *asked_for)
+ask(SpanLifetime *span, PyObject *method, PyObject *scheme, PyObject *carrier)
 {
-    PyObject *value = PyObject_CallOneArg(header, asked_for);
-    if (LIKELY(value == Py_None)) {
-        Py_DECREF(value);
-        return 0;
-    }
-    if (value != NULL && PyBytes_Check(value)) {
-        Py_SETREF(value, PyUnicode_DecodeLatin1(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
-                                                NULL));
-    }
-    if (value != NULL && *carrier == NULL) {
-        *carrier = PyDict_New();
-    }
-    int failed = value == NULL || *carrier == NULL ? -1 : PyDict_SetItem(*carrier, name, value);
-    Py_XDECREF(value);
-    return failed;
-}
-
-/* Put those that there are into a dict of their own among the attributes. */
-static int
-carry_all(PyObject *said, PyObject *header, PyObject *names)
-{
-    PyObject *carrier = NULL;
-    int failed = 0;
-    for (Py_ssize_t nth = 0; !failed && nth < PyTuple_GET_SIZE(carried); nth++) {
-        failed = carry(&carrier, PyTuple_GET_ITEM(carried, nth), header,
-                       PyTuple_GET_ITEM(names, nth));
-    }
-    if (!failed && carrier != NULL) {
-        failed = PyDict_SetItem(said, key_carrier, carrier);
-    }
-    Py_XDECREF(carrier);
-    return failed;
-}
-
-static int
-ask(SpanLifetime *span, PyObject *method, PyObject *scheme, PyObject *header, PyObject *names)
-{
-    int known = PySet_Contains(methods, method);
-    if (known < 0) {
+    PyObject *known = known_method(method);
+    Py_XSETREF(span->name, Py_NewRef(known == NULL ? name_http : known));
+    Py_CLEAR(span->attributes);
+    PyObject **said = &span->attributes;
+    if (attributes_add(said, key_method, known == NULL ? name_other : known) < 0
+        || attributes_add(said, key_scheme, scheme) < 0) {
         return -1;
     }
-    Py_XSETREF(span->name, Py_NewRef(known ? method : name_http));
-    PyObject *said = PyDict_New();
-    if (said == NULL || PyDict_SetItem(said, key_method, known ? method : name_other) < 0
-        || PyDict_SetItem(said, key_scheme, scheme) < 0 || carry_all(said, header, names) < 0) {
-        Py_XDECREF(said);
-        return -1;
-    }
-    Py_XSETREF(span->attributes, said);
-    return 0;
+    return carrier == NULL ? 0 : attributes_add_own(said, key_carrier, carrier);
 }
 
 /* asked(lifetime, method, scheme, header, names=CARRIED) */
 static PyObject *
 asked(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
 {
-    PyObject *names = number == 5 ? args[4] : carried;
+    PyObject *names = number == 5 ? args[4] : carried_names, *carrier;
     if (number < 4 || number > 5 || !PyObject_TypeCheck(args[0], Lifetime_Type)
-        || !PyTuple_Check(names) || PyTuple_GET_SIZE(names) != PyTuple_GET_SIZE(carried)) {
+        || !PyTuple_Check(names) || PyTuple_GET_SIZE(names) != PyTuple_GET_SIZE(carried_names)) {
         PyErr_SetString(PyExc_TypeError,
                         "expected a Lifetime, method, scheme, header and as many names as CARRIED");
         return NULL;
     }
-    if (is_span((Lifetime *)args[0])
-        && ask((SpanLifetime *)args[0], args[1], args[2], args[3], names) < 0) {
+    if (!is_span((Lifetime *)args[0])) {
+        Py_RETURN_NONE;
+    }
+    int failed = carried_asked_for(args[3], names, &carrier) < 0
+        || ask((SpanLifetime *)args[0], args[1], args[2], carrier) < 0;
+    Py_XDECREF(carrier);
+    if (failed) {
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* A server that gives something else than it says: its request has no name. */
+static void
+drop_what_a_server_raises(void)
+{
+    if (PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+    }
+    else {
+        exception_dropped();
+    }
+}
+
+/* begin_request(resource, own_coroutine, method, scheme, headers) */
+static PyObject *
+begin_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
+{
+    if (number != 5 || !PyUnicode_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "expected a resource, the name of a coroutine, method, "
+                                         "scheme and headers");
+        return NULL;
+    }
+    Scope *scope = open_in_task(args[0], args[1]);
+    if (LIKELY(scope != NULL) && is_span(scope->lifetime)) {
+        PyObject *carrier;
+        if (carried_among(args[4], &carrier) < 0
+            || ask((SpanLifetime *)scope->lifetime, args[2], args[3], carrier) < 0) {
+            drop_what_a_server_raises();
+        }
+        Py_XDECREF(carrier);
+    }
+    return scope_or_none(scope);
 }
 
 /* ---- its answer ---- */
@@ -237,6 +256,21 @@ note_failure(SpanLifetime *span, PyObject *status)
     return 0;
 }
 
+/* The outcome that a status means, which is noted: borrowed. */
+static PyObject *
+answer(Lifetime *lifetime, PyObject *status)
+{
+    SpanLifetime *span = is_span(lifetime) ? (SpanLifetime *)lifetime : NULL;
+    if (span != NULL && attributes_add(&span->attributes, key_status, status) < 0) {
+        return NULL;
+    }
+    int failure = is_failure(status);
+    if (failure < 0 || (failure && span != NULL && note_failure(span, status) < 0)) {
+        return NULL;
+    }
+    return failure ? FAILED : DONE;
+}
+
 /* answered(lifetime, status) */
 static PyObject *
 answered(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
@@ -245,12 +279,22 @@ answered(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
         PyErr_SetString(PyExc_TypeError, "expected a Lifetime and a status");
         return NULL;
     }
-    SpanLifetime *span = is_span((Lifetime *)args[0]) ? (SpanLifetime *)args[0] : NULL;
-    int failure = span != NULL && say(span, key_status, args[1]) < 0 ? -1 : is_failure(args[1]);
-    if (failure < 0 || (failure && span != NULL && note_failure(span, args[1]) < 0)) {
+    return Py_XNewRef(answer((Lifetime *)args[0], args[1]));
+}
+
+/* end_request(scope, status) */
+static PyObject *
+end_request(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
+{
+    if (number != 2 || !Py_IS_TYPE(args[0], Scope_Type)) {
+        PyErr_SetString(PyExc_TypeError, "expected a Scope and a status");
         return NULL;
     }
-    return Py_NewRef(failure ? FAILED : DONE);
+    PyObject *outcome = answer(((Scope *)args[0])->lifetime, args[1]);
+    if (outcome == NULL || finish((Scope *)args[0], outcome) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* ---- its route ---- */
@@ -292,64 +336,18 @@ whole(SpanLifetime *span, PyObject *template)
     return PyErr_Occurred() ? NULL : Py_NewRef(template);
 }
 
-/* What a name was made of, and the name: a server has few of them, and each is one object. */
-typedef struct {
-    PyObject *method, *template, *name; /* owned, or NULL */
-} Named;
-
-#define REMEMBERED 256 /* a power of 2 */
-
-static Named names[REMEMBERED];
-
-static inline Named *
-place_of(PyObject *method, PyObject *template)
-{
-    uintptr_t mixed = (uintptr_t)method >> 4 ^ (uintptr_t)template >> 5 ^ (uintptr_t)template >> 13;
-    return &names[mixed & (REMEMBERED - 1)];
-}
-
-/* "METHOD template": a new reference. */
-static PyObject *
-joined(PyObject *method, PyObject *template)
-{
-    Named *known = place_of(method, template);
-    if (LIKELY(known->method == method && known->template == template && known->name != NULL)) {
-        return Py_NewRef(known->name);
-    }
-    PyObject *head = PyUnicode_Concat(method, space);
-    PyObject *name = head == NULL ? NULL : PyUnicode_Concat(head, template);
-    Py_XDECREF(head);
-    if (name != NULL && PyUnicode_CheckExact(method) && PyUnicode_CheckExact(template)) {
-        Py_XSETREF(known->method, Py_NewRef(method));
-        Py_XSETREF(known->template, Py_NewRef(template));
-        Py_XSETREF(known->name, Py_NewRef(name));
-    }
-    return name;
-}
-
-/* The name up to its first space: a new reference. */
-static PyObject *
-method_in(PyObject *name)
-{
-    Py_ssize_t end = PyUnicode_FindChar(name, ' ', 0, PyUnicode_GET_LENGTH(name), 1);
-    if (end == -2) {
-        return NULL;
-    }
-    return end == -1 ? Py_NewRef(name) : PyUnicode_Substring(name, 0, end);
-}
-
 static int
 name_by_route(SpanLifetime *span, PyObject *route)
 {
-    PyObject *template = whole(span, route), *method = NULL, *name = NULL;
-    if (template != NULL && (method = method_in(span->name)) != NULL
-        && (name = joined(method, template)) != NULL && say(span, key_route, template) == 0) {
+    PyObject *template = whole(span, route);
+    PyObject *name = template == NULL ? NULL : route_name(span->name, template);
+    int failed = name == NULL ? -1 : attributes_add(&span->attributes, key_route, template);
+    if (!failed) {
         Py_SETREF(span->name, Py_NewRef(name));
     }
     Py_XDECREF(name);
-    Py_XDECREF(method);
     Py_XDECREF(template);
-    return PyErr_Occurred() ? -1 : 0;
+    return failed;
 }
 
 /* Where a person looks for it; that a library made it is no news. */
@@ -405,11 +403,13 @@ know_requests(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *row, *headers, *known, *mounted;
     if (!PyArg_ParseTuple(args, "O!O!O!O!:know_requests", ResourceType_Type, &row, &PyTuple_Type,
-                          &headers, &PyFrozenSet_Type, &known, &PyDict_Type, &mounted)) {
+                          &headers, &PyTuple_Type, &known, &PyDict_Type, &mounted)) {
+        return NULL;
+    }
+    if (carried_know(headers) < 0) {
         return NULL;
     }
     Py_XSETREF(request, (ResourceType *)Py_NewRef(row));
-    Py_XSETREF(carried, Py_NewRef(headers));
     Py_XSETREF(methods, Py_NewRef(known));
     Py_XSETREF(mounts, Py_NewRef(mounted));
     Py_RETURN_NONE;
@@ -419,6 +419,8 @@ know_requests(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef functions[] = {
     {"open_request", FAST(open_request), METH_FASTCALL, "A request begins."},
+    {"begin_request", FAST(begin_request), METH_FASTCALL, "A request begins, and says what it asks."},
+    {"end_request", FAST(end_request), METH_FASTCALL, "It has been answered with this status."},
     {"close_request", FAST(close_request), METH_FASTCALL, "It has been answered, or never will be."},
     {"asked", FAST(asked), METH_FASTCALL, "Note what a request asks for."},
     {"answered", FAST(answered), METH_FASTCALL, "Note the status; gives the outcome it means."},
@@ -439,7 +441,6 @@ requests_add(PyObject *module)
         {&key_carrier, "carrier"},            {&key_route, "http.route"},
         {&key_status, "http.response.status_code"},
         {&name_http, "HTTP"},                 {&name_other, "_OTHER"},
-        {&space, " "},
     };
     for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
         *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].text);

@@ -2,10 +2,13 @@
 
    Twin of agent/engine/scopes.py, and of the Scope in lifetimes.py. */
 
-#include "engine.h"
+#include "free_list.h"
 #include "structmember.h"
 
 PyTypeObject *Scope_Type;
+
+static PyObject *scopes_kept[64];
+static FreeList free_scopes = FREE_LIST(scopes_kept);
 
 /* ---- one of them ---- */
 
@@ -14,7 +17,10 @@ static Scope *
 scope_new(ThreadState *state, ResourceType *row, PyObject *resource, Lifetime *task, int skip)
 {
     PyObject *reference = PyWeakref_NewRef(resource, NULL);
-    Scope *scope = reference == NULL ? NULL : PyObject_GC_New(Scope, Scope_Type);
+    Scope *scope = reference == NULL ? NULL : (Scope *)free_list_take(&free_scopes, Scope_Type);
+    if (reference != NULL && scope == NULL) {
+        scope = PyObject_GC_New(Scope, Scope_Type);
+    }
     if (scope == NULL) {
         Py_XDECREF(reference);
         return NULL;
@@ -148,7 +154,9 @@ scope_dealloc(PyObject *self)
     Py_XDECREF(scope->resource);
     Py_XDECREF((PyObject *)scope->task);
     Py_XDECREF((PyObject *)scope->outer);
-    PyObject_GC_Del(self);
+    if (!free_list_keep(&free_scopes, self)) {
+        PyObject_GC_Del(self);
+    }
     Py_DECREF(type);
 }
 

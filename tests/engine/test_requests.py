@@ -12,7 +12,9 @@ from whence.engine.requests import (
     CARRIED,
     answered,
     asked,
+    begin_request,
     close_request,
+    end_request,
     is_websocket,
     mounted,
     mounts,
@@ -209,3 +211,82 @@ def test_requests_of_one_connection_are_linked_to_it_and_not_to_each_other(lives
             close_request(scope, "done")
             del resource
         previous = scope.lifetime
+
+
+@contextmanager
+def begun(lives: Lives, *said: Any) -> Iterator[Scope]:
+    """A request that begins with what it asks for, inside a task."""
+    task = lives.begin("serve")
+    task.scope = None
+    with lives.running(task):
+        resource = Resource()
+        scope = begin_request(resource, "serve", *said)
+        assert isinstance(scope, Scope)
+        assert isinstance(scope.lifetime, SpanLifetime)
+        yield scope
+        del resource
+
+
+HEADERS = [
+    (b"Host", b"somewhere"),
+    (b"TraceParent", b"first"),
+    (b"traceparent", b"second"),
+    [b"b3", b"caf\xe9"],
+    (b"Referer", b"a header as long as one of those"),
+]
+
+
+@pytest.mark.parametrize("as_given", [tuple, list, iter])
+def test_a_request_begins_with_the_headers_that_name_a_remote_parent(
+    as_given: Any, lives: Lives
+) -> None:
+    with begun(lives, "POST", "https", as_given(HEADERS)) as scope:
+        request: Any = scope.lifetime
+        assert (request.name, scope.task.transparent) == ("POST", True)
+        assert request.attributes == {
+            "http.request.method": "POST",
+            "url.scheme": "https",
+            "carrier": {"traceparent": "first", "b3": "caf\xe9"},
+        }
+        end_request(scope, 200)
+    assert (request.open, request.outcome) == (False, "done")
+    assert request.attributes["http.response.status_code"] == 200
+
+
+@pytest.mark.parametrize("headers", [None, [None], [(b"traceparent",)], [(b"b3", b"", b"")]])
+def test_a_server_that_gives_no_headers_has_requests_without_a_name(
+    headers: Any, lives: Lives
+) -> None:
+    with begun(lives, "GET", "http", headers) as scope:
+        request: Any = scope.lifetime
+        assert (request.name, request.attributes) == (None, None)
+        end_request(scope, 503)
+    assert (request.outcome, request.error) == ("failed", ("503", "Service Unavailable"))
+
+
+def test_there_is_no_request_that_begins_outside_of_a_task(lives: Lives) -> None:
+    assert begin_request(Resource(), "serve", "GET", "http", ()) is None
+
+
+def test_what_one_request_says_another_one_does_not(lives: Lives) -> None:
+    said: list[Any] = []
+    for number in range(600):
+        with begun(lives, "GET", "http", ()) as scope:
+            routed(f"/items/{number % 300}", None)
+            end_request(scope, 200 + number % 2 * 204)
+        said.append((scope.lifetime, number))
+    for request, number in said:
+        assert request.attributes == {
+            "http.request.method": "GET",
+            "url.scheme": "http",
+            "http.route": f"/items/{number % 300}",
+            "http.response.status_code": 200 + number % 2 * 204,
+        }
+
+
+def test_a_method_is_known_by_what_it_says_and_not_by_the_object_that_it_is(lives: Lives) -> None:
+    for method in (b"GET".decode(), b"DELETE".decode()):
+        with begun(lives, method, "http", ()) as scope:
+            assert isinstance(scope.lifetime, SpanLifetime)
+            assert scope.lifetime.name == method
+            end_request(scope, 200)

@@ -396,6 +396,44 @@ def test_the_task_that_serves_has_the_name_that_aiohttp_gave_it() -> None:
     )
 
 
+def test_an_aiohttp_that_gives_its_method_more_to_know_has_requests_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from aiohttp import web_protocol
+
+    serve = web_protocol.RequestHandler._handle_request
+
+    async def _handle_request(self: Any, request: Any, *args: Any, more: int = 0) -> Any:
+        return await serve(self, request, *args)
+
+    monkeypatch.setattr(web_protocol.RequestHandler, "_handle_request", _handle_request)
+
+    async def main() -> None:
+        async with site(web.get("/items/{id}", item)) as running:
+            assert await running.get("/items/5") == (200, "5")
+
+    (span,) = spans_of(main)
+    assert (span.name, span.outcome) == ("GET /items/{id}", "done")
+
+
+def test_a_request_of_the_program_s_own_making_is_one_as_far_as_it_says() -> None:
+    from aiohttp import web_protocol
+
+    class Own:
+        """All that a program's factory has to give."""
+
+        method, scheme, headers, _task = "PUT", "https", {"b3": "somebody"}, None
+
+    async def main() -> None:
+        handler: Any = web_protocol.RequestHandler.__new__(web_protocol.RequestHandler)
+        with pytest.raises(AttributeError):
+            await handler._handle_request(Own(), None, refuse)
+
+    (span,) = spans_of(main)
+    assert (span.name, span.outcome) == ("PUT", "failed")
+    assert (span.attributes or {})["carrier"] == {"b3": "somebody"}
+
+
 def test_the_methods_of_aiohttp_are_put_back() -> None:
     from aiohttp import web_protocol, web_urldispatcher
 
