@@ -21,13 +21,12 @@ from whence.engine.requests import (
 )
 from whence.engine.resource_types import REQUEST
 
-from .patching import Patches, calling, code_of, leave_traceback
+from .patching import Patches, calling, leave_traceback, parameters_of
 
 _CARRIED = tuple(map(istr, CARRIED))
 """As headers of aiohttp's are found without a search for their case."""
 
 _PARAMETERS = ("self", "request", "start_time", "request_handler")
-_CO_VARIABLE = 0x04 | 0x08
 
 
 def install(patches: Patches) -> None:
@@ -40,7 +39,7 @@ def install(patches: Patches) -> None:
 
 
 def _serving(original: Any, in_force: list[bool]) -> Any:
-    if _parameters(original) != _PARAMETERS:
+    if parameters_of(original) != _PARAMETERS:
         return _serving_with_any(original, in_force)
     serve, own_coroutine = calling(original), original.__qualname__
 
@@ -82,16 +81,6 @@ def _serving_with_any(original: Any, in_force: list[bool]) -> Any:
     return _handle_request
 
 
-def _parameters(function: Any) -> tuple[str, ...]:
-    """The parameters of a function that has nothing but positional ones, without defaults."""
-    code = code_of(function)
-    if code is None or code.co_kwonlyargcount or code.co_flags & _CO_VARIABLE:
-        return ()
-    if getattr(function, "__defaults__", None):
-        return ()
-    return code.co_varnames[: code.co_argcount]
-
-
 def _begin(request: Any, own_coroutine: str) -> Scope | None:
     try:
         return begin_request(
@@ -99,7 +88,7 @@ def _begin(request: Any, own_coroutine: str) -> Scope | None:
             own_coroutine,
             request._method,
             "https" if request._transport_sslcontext else "http",
-            request._message.raw_headers,
+            request._message.raw_headers or (),
         )
     except AttributeError:
         return _begin_other(request, own_coroutine)

@@ -9,15 +9,8 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from whence.engine import CANCELLED, DONE, FAILED, Lifetime, Scope, failed
-from whence.engine.requests import (
-    CARRIED,
-    answered,
-    asked,
-    close_request,
-    is_websocket,
-    open_request,
-)
+from whence.engine import CANCELLED, DONE, FAILED, Scope, failed
+from whence.engine.requests import answered, begin_request, close_request, is_websocket
 
 from .patching import leave_traceback
 
@@ -26,7 +19,6 @@ Application = Callable[..., Awaitable[Any]]
 _REQUESTS = ("http", "websocket")
 """Types of ASGI scopes; the third is the life of the server."""
 
-_CARRIED = tuple(name.encode("ascii") for name in CARRIED)
 _SWITCHED, _SWITCHED_IN_HTTP_2 = 101, 200
 """The statuses that accept a websocket."""
 
@@ -47,35 +39,41 @@ class Served:
         "outcome",
     )
 
-    def __init__(
-        self,
-        scope: Scope,
-        application: Application,
-        asgi_scope: Mapping[str, Any],
-        key: int,
-        is_peaceful: Callable[[BaseException], bool],
-    ) -> None:
-        self._scope = scope
-        self._application = application
-        self._asgi_scope = asgi_scope
-        self._key = key
-        self._is_peaceful = is_peaceful
-        self._started = False
-        self.outcome = DONE
+    # No `__init__`, which costs more than what it does: `begin` fills them in.
+    _application: Application
+    _asgi_scope: Mapping[str, Any]
+    _is_peaceful: Callable[[BaseException], bool]
+    _key: int
+    _scope: Scope
+    _started: bool
+    outcome: str
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the application."""
+    async def call(self, scope: Any, receive: Any, send: Any) -> Any:
+        """Call the application, as ASGI has it."""
+        try:
+            return await self._application(scope, receive, send)
+        except BaseException as error:
+            self._raised(error)
+            raise
+        finally:
+            del self, scope, receive, send
+
+    async def call_with(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the application of a server that gives it something else."""
         try:
             return await self._application(*args, **kwargs)
         except BaseException as error:
-            if isinstance(error, CancelledError):
-                self.outcome = CANCELLED
-            elif not self._is_peaceful(error):
-                self._fail(error)
-            leave_traceback(error)
+            self._raised(error)
             raise
         finally:
             del self, args, kwargs
+
+    def _raised(self, error: BaseException) -> None:
+        if isinstance(error, CancelledError):
+            self.outcome = CANCELLED
+        elif not self._is_peaceful(error):
+            self._fail(error)
+        leave_traceback(error)
 
     def _fail(self, error: BaseException) -> None:
         """Before the answer, a server answers for the application, with a 500."""
@@ -125,30 +123,28 @@ def begin(
 ) -> Served | None:
     """A server is about to call the application, in a task of its own coroutine: a request, whose
     resource is `sender`.  None if it is none."""
-    if not (type(asgi_scope) is dict or isinstance(asgi_scope, Mapping)):
+    if type(asgi_scope) is not dict and not isinstance(asgi_scope, Mapping):
         return None
     kind = asgi_scope.get("type")
-    scope = open_request(sender, own_coroutine) if kind in _REQUESTS else None
+    if kind not in _REQUESTS:
+        return None
+    # A websocket has no method in ASGI; that which asks for one is, but in HTTP/2, a GET.
+    method, scheme = asgi_scope.get("method", "GET"), asgi_scope.get("scheme", "http")
+    scope = begin_request(sender, own_coroutine, method, scheme, asgi_scope.get("headers", ()))
     if scope is None:
         return None
-    if scope.lifetime.created:
-        _describe(scope.lifetime, asgi_scope, kind)
-    key = id(sender)
-    served = _served[key] = Served(scope, application, asgi_scope, key, is_peaceful)
+    if kind == "websocket":
+        is_websocket(scope.lifetime)
+    served = Served()
+    served._scope = scope
+    served._application = application
+    served._asgi_scope = asgi_scope
+    served._is_peaceful = is_peaceful
+    served._started = False
+    served.outcome = DONE
+    served._key = key = id(sender)
+    _served[key] = served
     return served
-
-
-def _describe(lifetime: Lifetime, asgi_scope: Mapping[str, Any], kind: object) -> None:
-    try:
-        # The first of its name is what counts.
-        headers = dict(reversed(asgi_scope.get("headers", ())))
-        # A websocket has no method in ASGI; that which asks for one is, but in HTTP/2, a GET.
-        method, scheme = asgi_scope.get("method", "GET"), asgi_scope.get("scheme", "http")
-        asked(lifetime, method, scheme, headers.get, _CARRIED)
-        if kind == "websocket":
-            is_websocket(lifetime)
-    except Exception:
-        """A server that gives the application something else than ASGI says: it has no name."""
 
 
 async def serve(
@@ -165,7 +161,7 @@ async def serve(
         return await run(application)
     outcome = CANCELLED
     try:
-        result = await run(served)
+        result = await run(served.call_with)
         outcome = served.outcome
         return result
     finally:

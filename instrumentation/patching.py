@@ -27,6 +27,7 @@ from .lookalikes import AsyncMethod, Lookalike
 
 _ABSENT = object()
 _CO_COROUTINE = 0x80
+_CO_VARIABLE = 0x04 | 0x08
 skip_folder(dirname(__file__))
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -241,6 +242,15 @@ def is_coroutine_function(function: Any) -> bool:
     """As inspect would say, which what is patched first has not imported."""
     code = code_of(function)
     return code is not None and bool(code.co_flags & _CO_COROUTINE)
+
+
+def parameters_of(function: Any) -> tuple[str, ...]:
+    """The parameters of a function that has nothing but positional ones, without defaults; or
+    none."""
+    code = code_of(function)
+    if code is None or code.co_kwonlyargcount or code.co_flags & _CO_VARIABLE:
+        return ()
+    return () if getattr(function, "__defaults__", None) else code.co_varnames[: code.co_argcount]
 
 
 def looks_like(original: Any) -> Callable[[F], F]:

@@ -12,7 +12,7 @@ from whence.engine import CANCELLED, local
 from whence.engine.requests import hide_own_task
 
 from .asgi import begin, note_sent
-from .patching import Patches, calling, leave_traceback
+from .patching import Patches, calling, leave_traceback, parameters_of
 
 _IMPLEMENTATIONS = {
     "uvicorn.protocols.http.h11_impl": ("RequestResponseCycle", "send"),
@@ -60,10 +60,39 @@ async def _serve(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _serving(original: Any, in_force: list[bool]) -> Any:
+    if parameters_of(original) != ("self", "app"):
+        return _serving_its_own(original, in_force)
+    run, own_coroutine = calling(original), original.__qualname__
+
+    async def run_asgi(self: Any, app: Any) -> Any:
+        served = None
+        outcome = CANCELLED
+        try:
+            if in_force[0]:
+                asgi_scope = getattr(self, "scope", None)
+                served = begin(app, asgi_scope, self, own_coroutine, _is_peaceful)
+                del asgi_scope
+            if served is None:
+                return await run(self, app)
+            result = await run(self, served.call)
+            outcome = served.outcome
+            return result
+        except BaseException as error:
+            leave_traceback(error)
+            raise
+        finally:
+            if served is not None:
+                served.finish(outcome)
+            del self, app, served
+
+    return run_asgi
+
+
+def _serving_its_own(original: Any, in_force: list[bool]) -> Any:
+    """The same of what may have the application already."""
     run, own_coroutine = calling(original), original.__qualname__
 
     async def run_asgi(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """Of HTTP it is given the application; of a websocket it has it."""
         given = args[0] if args else kwargs.get("app")
         application: Any = getattr(self, "app", None) if given is None else given
         outcome = CANCELLED
@@ -76,10 +105,10 @@ def _serving(original: Any, in_force: list[bool]) -> Any:
             if served is None:
                 return await run(self, *args, **kwargs)
             if given is None:
-                self.app = served
+                self.app = served.call
                 result = await run(self)
             else:
-                result = await run(self, served)
+                result = await run(self, served.call)
             outcome = served.outcome
             return result
         except BaseException as error:

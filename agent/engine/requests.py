@@ -6,7 +6,7 @@
 - A websocket is a request from its handshake to its end, with `WEBSOCKET` for a method.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import twin
@@ -58,12 +58,12 @@ def begin_request(
     own_coroutine: str,
     method: str,
     scheme: str,
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: Sequence[Sequence[bytes]],
 ) -> Scope | None:
     """The same, and what it asks for is noted; of a server that gives something else, nothing is.
 
-    `headers` are pairs of a name, in upper or lower case, and a value; the first of a name
-    counts."""
+    `headers` is a list or tuple of pairs of a name, in upper or lower case, and a value; the first
+    of a name counts."""
     scope = open_request(resource, own_coroutine)
     if scope is not None and isinstance(scope.lifetime, SpanLifetime):
         try:
@@ -121,9 +121,15 @@ def asked(
         _ask(lifetime, method, scheme, carrier)
 
 
-def _carried_among(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def _carried_among(headers: Sequence[Sequence[bytes]]) -> dict[str, str]:
+    if not isinstance(headers, list | tuple):
+        # What can be gone through once only is the application's.
+        raise TypeError("expected pairs of names and values")
     carrier: dict[str, str] = {}
-    for name, value in headers:
+    for pair in headers:
+        if not isinstance(pair, list | tuple):
+            raise TypeError("expected the name and the value of a header")
+        name, value = pair
         carried = _CARRIED_AS.get(name.lower()) if isinstance(name, bytes) else None
         if carried is not None:
             carrier.setdefault(carried, _text(value))

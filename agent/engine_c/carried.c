@@ -89,43 +89,37 @@ carried_name(PyObject *name)
     return NULL;
 }
 
-static int
-carry_header(PyObject **carrier, PyObject *header)
+static inline bool
+is_list(PyObject *value)
 {
-    PyObject *pair = PySequence_Fast(header, "expected the name and the value of a header");
-    if (pair == NULL) {
+    return PyTuple_Check(value) || PyList_Check(value);
+}
+
+static int
+carry_header(PyObject **carrier, PyObject *pair)
+{
+    if (!is_list(pair) || PySequence_Fast_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "expected the name and the value of a header");
         return -1;
     }
-    int failed = 0;
-    if (PySequence_Fast_GET_SIZE(pair) != 2) {
-        PyErr_SetString(PyExc_ValueError, "expected the name and the value of a header");
-        failed = -1;
-    }
-    else if (PyBytes_Check(PySequence_Fast_GET_ITEM(pair, 0))) {
-        PyObject *name = carried_name(PySequence_Fast_GET_ITEM(pair, 0));
-        if (UNLIKELY(name != NULL)) {
-            failed = carry(carrier, name, PySequence_Fast_GET_ITEM(pair, 1));
-        }
-    }
-    Py_DECREF(pair);
-    return failed;
+    PyObject *header = PySequence_Fast_GET_ITEM(pair, 0);
+    PyObject *name = PyBytes_Check(header) ? carried_name(header) : NULL;
+    return LIKELY(name == NULL) ? 0 : carry(carrier, name, PySequence_Fast_GET_ITEM(pair, 1));
 }
 
 int
 carried_among(PyObject *headers, PyObject **carrier)
 {
     *carrier = NULL;
-    PyObject *pairs = PySequence_Fast(headers, "expected pairs of names and values");
-    if (pairs == NULL) {
+    if (!is_list(headers)) {
+        PyErr_SetString(PyExc_TypeError, "expected pairs of names and values");
         return -1;
     }
-    int failed = 0;
-    for (Py_ssize_t nth = 0; !failed && nth < PySequence_Fast_GET_SIZE(pairs); nth++) {
-        failed = carry_header(carrier, PySequence_Fast_GET_ITEM(pairs, nth));
+    for (Py_ssize_t nth = 0; nth < PySequence_Fast_GET_SIZE(headers); nth++) {
+        if (carry_header(carrier, PySequence_Fast_GET_ITEM(headers, nth)) < 0) {
+            Py_CLEAR(*carrier);
+            return -1;
+        }
     }
-    Py_DECREF(pairs);
-    if (failed) {
-        Py_CLEAR(*carrier);
-    }
-    return failed;
+    return 0;
 }

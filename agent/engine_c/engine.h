@@ -598,7 +598,7 @@ int carried_know(PyObject *names);
 
 /* A dict of those that a request has, by their names: a new reference, or NULL if it has none.  -1
    with an exception set.  The first calls `header` with what stands for each in `names`; the second
-   is given pairs of bytes, of which the first of a name counts. */
+   is given a list or tuple of pairs of bytes, of which the first of a name counts. */
 int carried_asked_for(PyObject *header, PyObject *names, PyObject **carrier);
 int carried_among(PyObject *headers, PyObject **carrier);
 
