@@ -1,7 +1,7 @@
-"""Whether an iteration of asyncio's selector loops is the one that the engine in C has written out.
+"""Whether an iteration of asyncio's selector loops is the one that the engine in C writes out.
 
-A Python in which one of its functions looks up anything else has changed it; there, and on loops and
-selectors of another kind, asyncio's own `_run_once` runs, with either engine.
+A Python in which one of its functions looks up anything else has changed it; there, and on loops
+and selectors of another kind, asyncio's own `_run_once` runs, with either engine.
 """
 
 import selectors

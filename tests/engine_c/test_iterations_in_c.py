@@ -151,7 +151,7 @@ def test_a_reader_that_another_callback_removes_is_not_called() -> None:
 
         def readable(number: int) -> None:
             log.append("one of them")
-            for left, right in pairs:
+            for left, _ in pairs:
                 loop.remove_reader(left)
 
         for number, (left, right) in enumerate(pairs):
