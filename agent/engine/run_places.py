@@ -62,7 +62,7 @@ def run_places(
     try:
         run(handle)
     except LookupError as error:
-        return _place(loop.error, code), _place(error, code), looked_up != _KNOWN
+        return place_in(loop.error, code), place_in(error, code), looked_up != _KNOWN
     return None, None, False
 
 
@@ -70,8 +70,9 @@ def _fail() -> None:
     raise ValueError
 
 
-def _place(error: BaseException, code: CodeType | None) -> Place | None:
-    entry = error.__traceback__
+def place_in(error: BaseException | None, code: CodeType | None) -> Place | None:
+    """Where in this code an error has come through, as its traceback says it."""
+    entry = None if error is None else error.__traceback__
     while entry is not None and entry.tb_frame.f_code is not code:
         entry = entry.tb_next
     return None if entry is None else (entry.tb_lasti, entry.tb_lineno)

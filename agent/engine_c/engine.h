@@ -728,6 +728,7 @@ int running_add(PyObject *module);
 int stock_handles_add(PyObject *module);
 int loop_methods_add(PyObject *module);
 int iterations_add(PyObject *module);
+int stream_transports_add(PyObject *module);
 int standin_add(PyObject *module);
 int callbacks_add(PyObject *module);
 int scheduling_add(PyObject *module);

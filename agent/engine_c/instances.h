@@ -2,7 +2,8 @@
 
    Most instances have no dictionary: their values stand in an array, in the order of the keys that
    all instances of the class share.  A key once shared keeps its place, so who has found it need not
-   look it up again.  An instance whose dictionary somebody has asked for may have no such array.
+   look it up again.  An instance whose dictionary somebody has asked for may have no such array.  From
+   3.13 on, one of a class with slots always has a dictionary, which keeps its values in the same way.
 
    This file, and no other, knows what that looks like in each Python. */
 
@@ -23,13 +24,31 @@
 #pragma GCC diagnostic pop
 #endif
 
-/* Its values: borrowed, an empty place is NULL; or NULL if it has a dictionary, or neither. */
+#if PY_VERSION_HEX >= 0x030D0000
+/* Of its dictionary, while that shares the keys of the class; else NULL. */
+static inline PyObject **
+dictionary_values(PyObject *instance)
+{
+    PyTypeObject *type = Py_TYPE(instance);
+    if (!PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+        || !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return NULL;
+    }
+    PyDictObject *dict = _PyObject_GetManagedDict(instance);
+    return dict != NULL && dict->ma_values != NULL
+                   && dict->ma_keys == ((PyHeapTypeObject *)type)->ht_cached_keys
+               ? dict->ma_values->values
+               : NULL;
+}
+#endif
+
+/* Its values: borrowed, an empty place is NULL; or NULL if they are kept in another way. */
 static inline PyObject **
 instance_values(PyObject *instance)
 {
 #if PY_VERSION_HEX >= 0x030D0000
     if (!PyType_HasFeature(Py_TYPE(instance), Py_TPFLAGS_INLINE_VALUES)) {
-        return NULL;
+        return dictionary_values(instance);
     }
     PyDictValues *values = _PyObject_InlineValues(instance);
     return values->valid ? values->values : NULL;

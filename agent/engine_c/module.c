@@ -193,7 +193,7 @@ static int (*const subjects[])(PyObject *module) = {
     places_add, placing_add, packer_add, runs_add, posting_add, open_lifetimes_add,
     recorder_settings_add, recorder_add, parents_add, collected_add, events_add, standin_add,
     tasks_add, scopes_add, eager_tasks_add, requests_add, futures_add, scheduled_add, handles_add,
-    running_add, stock_handles_add, loop_methods_add, iterations_add,
+    running_add, stock_handles_add, loop_methods_add, iterations_add, stream_transports_add,
     callbacks_add, scheduling_add, protocols_add,
 };
 

@@ -7,79 +7,13 @@
    or a frame of `_run` would be noticed, asyncio's own `_run` is called. */
 
 #include "handles.h"
-#include "frameobject.h"
-
-/* A line of asyncio's `_run`, to stand in a traceback. */
-typedef struct {
-    PyObject *lasti; /* both integers, or NULL */
-    PyObject *line;
-} Place;
+#include "tracebacks.h"
 
 static PyObject *stock_run;  /* asyncio's function */
 static PyObject *stock_code; /* and its code; NULL if it is not what is written out here */
 static PyObject *stock_globals;
 static Place calling, reporting;
 static bool shows_debug; /* whether it tells `_format_callback_source` if the loop is in debug mode */
-
-/* ---- the frame of `_run` in a traceback ---- */
-
-static PyObject *
-traceback_with_frame(PyObject *error, Place *place)
-{
-    PyFrameObject *frame = PyFrame_New(PyThreadState_Get(), (PyCodeObject *)stock_code,
-                                       stock_globals, NULL);
-    if (frame == NULL) {
-        return NULL;
-    }
-    PyObject *next = PyException_GetTraceback(error);
-    PyObject *longer = PyObject_CallFunctionObjArgs((PyObject *)&PyTraceBack_Type,
-                                                    next == NULL ? Py_None : next, frame,
-                                                    place->lasti, place->line, NULL);
-    Py_XDECREF(next);
-    Py_DECREF((PyObject *)frame);
-    return longer;
-}
-
-/* As if the error had come through that line.  Without memory it has not. */
-static void
-add_frame(PyObject *error, Place *place)
-{
-    PyObject *traceback = traceback_with_frame(error, place);
-    if (traceback == NULL || PyException_SetTraceback(error, traceback) < 0) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(traceback);
-}
-
-/* The exception that is raised, as an object with its traceback; a new reference. */
-static PyObject *
-take_raised(void)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *kind, *error, *traceback;
-    PyErr_Fetch(&kind, &error, &traceback);
-    PyErr_NormalizeException(&kind, &error, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(error, traceback);
-    }
-    Py_XDECREF(kind);
-    Py_XDECREF(traceback);
-    return error;
-#endif
-}
-
-/* Raise it; takes the reference. */
-static void
-raise_again(PyObject *error)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    PyErr_SetRaisedException(error);
-#else
-    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), error, PyException_GetTraceback(error));
-#endif
-}
 
 /* ---- telling the loop that a callback has failed ---- */
 
@@ -163,21 +97,20 @@ report(PyObject *handle, PyObject *error)
 static PyObject *
 failed(PyObject *handle)
 {
-    PyObject *error = take_raised();
-    add_frame(error, &calling);
-    if (PyErr_GivenExceptionMatches(error, PyExc_SystemExit)
-        || PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt)) {
-        raise_again(error);
+    PyObject *error = raised_take();
+    traceback_add_frame(error, stock_run, &calling);
+    if (ends_the_loop(error)) {
+        raised_again(error);
         return NULL;
     }
     PyObject *handled = PyErr_GetHandledException();
     PyErr_SetHandledException(error);
     PyObject *reported = report(handle, error);
     if (reported == NULL) {
-        PyObject *another = take_raised();
-        add_frame(another, &reporting);
+        PyObject *another = raised_take();
+        traceback_add_frame(another, stock_run, &reporting);
         PyErr_SetHandledException(handled);
-        raise_again(another);
+        raised_again(another);
     }
     else {
         PyErr_SetHandledException(handled);
@@ -289,18 +222,6 @@ handle_run(PyObject *handle, PyObject *Py_UNUSED(ignored))
 
 /* ---- what is known of asyncio's `_run` ---- */
 
-static int
-set_place(Place *place, PyObject *offset_and_line)
-{
-    if (!PyArg_ParseTuple(offset_and_line, "O!O!:know_run", &PyLong_Type, &place->lasti,
-                          &PyLong_Type, &place->line)) {
-        return -1;
-    }
-    Py_INCREF(place->lasti);
-    Py_INCREF(place->line);
-    return 0;
-}
-
 /* know_run(run, calling, reporting, shows_debug): the last one counts.  Offset and line of the two calls in it; None
    for them if it is not the function that is written out here. */
 static PyObject *
@@ -317,7 +238,7 @@ know_run(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyFunction_Check(run) || !PyTuple_Check(calls) || !PyTuple_Check(reports)) {
         Py_RETURN_NONE;
     }
-    if (set_place(&calling, calls) < 0 || set_place(&reporting, reports) < 0) {
+    if (place_set(&calling, calls) < 0 || place_set(&reporting, reports) < 0) {
         return NULL;
     }
     Py_XSETREF(stock_globals, Py_NewRef(PyFunction_GetGlobals(run)));
