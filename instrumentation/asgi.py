@@ -12,7 +12,7 @@ from typing import Any
 from whence.engine import CANCELLED, DONE, FAILED, Scope, failed
 from whence.engine.requests import answered, begin_request, close_request, is_websocket
 
-from .patching import leave_traceback
+from .patching import Patches, leave_traceback
 
 Application = Callable[..., Awaitable[Any]]
 
@@ -85,6 +85,7 @@ class Served:
         """The first status is the answer's."""
         if not self._started:
             self._started = True
+            _unanswered.pop(self._key, None)
             self.outcome = answered(self._scope.lifetime, status)
 
     def note(self, message: object) -> None:
@@ -106,12 +107,12 @@ class Served:
 
     def finish(self, outcome: str) -> None:
         """It has been answered, or never will be."""
-        _served.pop(self._key, None)
+        _unanswered.pop(self._key, None)
         close_request(self._scope, outcome)
 
 
-_served: dict[int, Served] = {}
-"""Address of whose `send` the application calls -> the request that it answers."""
+_unanswered: dict[int, Served] = {}
+"""Address of whose `send` the application calls -> the request that it has not begun to answer."""
 
 
 def begin(
@@ -143,7 +144,7 @@ def begin(
     served._started = False
     served.outcome = DONE
     served._key = key = id(sender)
-    _served[key] = served
+    _unanswered[key] = served
     return served
 
 
@@ -173,8 +174,12 @@ def _is_never_peaceful(_: BaseException) -> bool:
     return False
 
 
-def note_sent(sender: Any, message: Any = None, *_: Any, **__: Any) -> None:
-    """Before a server's `send`: see how the application answers."""
-    served = _served.get(id(sender))
+def note_answers(patches: Patches, owner: type, send: str) -> None:
+    """Have a server's method that its applications call to answer tell of the answer."""
+    patches.precede(owner, send, _note_sent, _unanswered)
+
+
+def _note_sent(sender: Any, message: Any = None, *_: Any, **__: Any) -> None:
+    served = _unanswered.get(id(sender))
     if served is not None:
         served.note(message)

@@ -9,15 +9,15 @@ from hypercorn.protocol import http_stream, ws_stream
 from whence.engine import local
 from whence.engine.requests import hide_own_task
 
-from .asgi import Application, note_sent, serve
+from .asgi import Application, note_answers, serve
 from .patching import Patches
 
 
 def install(patches: Patches) -> None:
     """See each request being served."""
     patches.wrap(task_group, "_handle", _handle)
-    patches.precede(http_stream.HTTPStream, "app_send", note_sent)
-    patches.precede(ws_stream.WSStream, "app_send", note_sent)
+    note_answers(patches, http_stream.HTTPStream, "app_send")
+    note_answers(patches, ws_stream.WSStream, "app_send")
     for name in ("_idle_timeout", "_initiate_server_close"):
         patches.wrap(tcp_server.TCPServer, name, _between_requests)
 

@@ -102,14 +102,21 @@ class Patches:
         call = _unseen(wrapper, original, self._in_force)
         self.replace(owner, name, _stand_in(owner, original)(original, call))
 
-    def precede(self, owner: type, name: str, look: Callable[..., object]) -> None:
+    def precede(
+        self,
+        owner: type,
+        name: str,
+        look: Callable[..., object],
+        among: dict[int, Any] | None = None,
+    ) -> None:
         """Have `look` called with the arguments of a method, the instance first, before it runs.
 
         For what is called for every request.  `look` must raise nothing, and knows by itself
-        whether it is still wanted."""
+        whether it is still wanted, of which instance too: with `among`, it may not be called for
+        those whose id is not in there."""
         original = found(owner, name)
         if preceded is not None and is_method(original):
-            self.replace(owner, name, looks_like(original)(preceded(look, original)))
+            self.replace(owner, name, looks_like(original)(preceded(look, original, among)))
             return
 
         def first_look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -13,9 +13,9 @@ from .patching import Patches
 
 def install(patches: Patches) -> None:
     """See routes being found."""
-    patches.wrap(routing.Route, "handle", _handle)
-    patches.wrap(routing.WebSocketRoute, "handle", _handle)
-    patches.wrap(routing.Mount, "handle", _handle_mounted)
+    patches.precede(routing.Route, "handle", _note_route)
+    patches.precede(routing.WebSocketRoute, "handle", _note_route)
+    patches.precede(routing.Mount, "handle", _note_mount)
     when_imported("fastapi.routing", partial(_see_fastapi, patches))
 
 
@@ -24,13 +24,11 @@ def _see_fastapi(patches: Patches) -> None:
     from fastapi.routing import APIRoute
 
     if "handle" in vars(APIRoute):
-        patches.wrap(APIRoute, "handle", _handle)
+        patches.precede(APIRoute, "handle", _note_route)
 
 
-def _handle(wrapped: Any, route: Any, args: Any, kwargs: Any) -> Any:
-    asgi_scope = args[0] if args else kwargs.get("scope")
-    routed(_template(route, asgi_scope), _endpoint(route, asgi_scope))
-    return wrapped(*args, **kwargs)
+def _note_route(route: Any, scope: Any = None, *_: Any, **__: Any) -> None:
+    routed(_template(route, scope), _endpoint(route, scope))
 
 
 def _template(route: Any, asgi_scope: Any) -> str | None:
@@ -42,7 +40,10 @@ def _template(route: Any, asgi_scope: Any) -> str | None:
 def _as_included(route: Any, asgi_scope: Any) -> Any:
     """A route that FastAPI has included in another router knows its own part of the path only."""
     try:
-        included = asgi_scope["fastapi"]["effective_route_context"]
+        of_fastapi = asgi_scope.get("fastapi")
+        if of_fastapi is None:
+            return route
+        included = of_fastapi["effective_route_context"]
         return included if included.original_route is route else route
     except (AttributeError, KeyError, TypeError):
         return route
@@ -59,8 +60,7 @@ def _endpoint(route: Any, asgi_scope: Any) -> Any:
     return endpoint
 
 
-def _handle_mounted(wrapped: Any, mount: Any, args: Any, kwargs: Any) -> Any:
+def _note_mount(mount: Any, *_: Any, **__: Any) -> None:
     # Here ends the route of what has no routes of its own, such as a folder of files.
     routed(getattr(mount, "path_format", None), None)
     mounted(getattr(mount, "path", ""))
-    return wrapped(*args, **kwargs)

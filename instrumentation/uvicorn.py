@@ -11,7 +11,7 @@ from whence.deferral import when_imported
 from whence.engine import CANCELLED, local
 from whence.engine.requests import hide_own_task
 
-from .asgi import begin, note_sent
+from .asgi import begin, note_answers
 from .patching import Patches, calling, leave_traceback, parameters_of
 
 _IMPLEMENTATIONS = {
@@ -44,7 +44,7 @@ def _see(patches: Patches, module: str, owner: str, send: str) -> None:
         patches.skipped[f"{module}.{owner}"] = "absent"
         return
     patches.take_over(cycle, "run_asgi", _serving)
-    patches.precede(cycle, send, note_sent)
+    note_answers(patches, cycle, send)
 
 
 def _see_server(patches: Patches) -> None:

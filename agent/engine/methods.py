@@ -13,10 +13,10 @@ Method: type = FunctionType
 """What such a callable is; it has a `__dict__`."""
 
 
-preceded: "Callable[[Callable[..., object], Any], Any] | None" = None
-"""`preceded(look, original)`: a method that has `look` called with its arguments before it runs;
-what that raises goes no further.  Only in C: without a frame, it need not be what the original is,
-such as an async def."""
+preceded: "Callable[[Callable[..., object], Any, dict[int, Any] | None], Any] | None" = None
+"""`preceded(look, original, among)`: a method that has `look` called with its arguments before it
+runs, if `among` is None or has the id of the instance; what that raises goes no further.  Only in
+C: without a frame, it need not be what the original is, such as an async def."""
 
 
 def calling(method: Any) -> Callable[..., Any]:

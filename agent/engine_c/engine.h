@@ -640,6 +640,7 @@ typedef struct {
     vectorcallfunc vectorcall; /* given the Method itself, and the instance as first argument */
     PyObject *original;        /* never NULL */
     PyObject *look;            /* called before the original, with the same arguments; or NULL */
+    PyObject *among; /* a dict, or NULL */
     PyObject *dict;
     PyObject *weakrefs;
 } Method;

@@ -19,6 +19,7 @@ method_new(vectorcallfunc call, PyObject *original)
     method->vectorcall = call;
     method->original = Py_NewRef(original);
     method->look = NULL;
+    method->among = NULL;
     method->dict = NULL;
     method->weakrefs = NULL;
     PyObject_GC_Track(method);
@@ -50,29 +51,49 @@ method_call_original(PyObject *method, PyObject *const *args, size_t nargsf, PyO
     return call_bound(original, args, number, kwnames);
 }
 
+/* Whether the one that it is called for is to be looked at. */
+static bool
+is_awaited(Method *method, PyObject *const *args, Py_ssize_t number)
+{
+    if (method->among == NULL) {
+        return true;
+    }
+    if (number == 0 || PyDict_GET_SIZE(method->among) == 0) {
+        return false;
+    }
+    PyObject *id = PyLong_FromVoidPtr(args[0]);
+    bool found = id != NULL && PyDict_Contains(method->among, id) == 1;
+    Py_XDECREF(id);
+    return found;
+}
+
 static PyObject *
 call_preceded(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *nothing = PyObject_Vectorcall(((Method *)method)->look, args,
-                                            (size_t)PyVectorcall_NARGS(nargsf), kwnames);
-    if (UNLIKELY(nothing == NULL)) {
-        exception_dropped();
+    Py_ssize_t number = PyVectorcall_NARGS(nargsf);
+    if (is_awaited((Method *)method, args, number)) {
+        PyObject *nothing =
+            PyObject_Vectorcall(((Method *)method)->look, args, (size_t)number, kwnames);
+        if (UNLIKELY(nothing == NULL)) {
+            exception_dropped();
+        }
+        Py_XDECREF(nothing);
     }
-    Py_XDECREF(nothing);
     return method_call_original(method, args, nargsf, kwnames);
 }
 
-/* preceded(look, original) */
+/* preceded(look, original, among) */
 static PyObject *
 preceded(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
 {
-    if (number != 2) {
-        PyErr_Format(PyExc_TypeError, "preceded() takes 2 arguments, not %zd", number);
+    if (number != 3 || !(args[2] == Py_None || PyDict_CheckExact(args[2]))) {
+        PyErr_SetString(PyExc_TypeError, "expected a look, a method, and a dict or None");
         return NULL;
     }
     PyObject *method = method_new(call_preceded, args[1]);
     if (method != NULL) {
         ((Method *)method)->look = Py_NewRef(args[0]);
+        ((Method *)method)->among = args[2] == Py_None ? NULL : Py_NewRef(args[2]);
     }
     return method;
 }
@@ -124,6 +145,7 @@ method_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(method->original);
     Py_VISIT(method->look);
+    Py_VISIT(method->among);
     Py_VISIT(method->dict);
     return 0;
 }
@@ -148,6 +170,7 @@ method_dealloc(PyObject *self)
     Py_CLEAR(method->dict);
     Py_CLEAR(method->original);
     Py_CLEAR(method->look);
+    Py_CLEAR(method->among);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }

@@ -187,3 +187,19 @@ def test_a_class_and_its_method_go_together() -> None:
     gc.collect()
     assert reference() is None
     patches.undo()
+
+
+def test_only_those_are_looked_at_whose_id_is_in_a_dict(patches: Patches) -> None:
+    seen: list[object] = []
+    among: dict[int, object] = {}
+    looked_at, other = Told(), Told()
+    patches.precede(Told, "data_received", lambda told, data: seen.append(told), among)
+    looked_at.data_received(b"")
+    among[id(looked_at)] = None
+    assert looked_at.data_received(b"a") == (looked_at, b"a", (), "k")
+    assert other.data_received(b"b") == (other, b"b", (), "k")
+    with pytest.raises(TypeError):
+        Told.data_received()  # type: ignore[call-arg]
+    del among[id(looked_at)]
+    looked_at.data_received(b"")
+    assert seen == [looked_at]
