@@ -248,6 +248,10 @@ handle_init(PyObject *self, PyObject *args, PyObject *keywords)
 static int
 tell_loop(PyObject *loop, PyObject *timer)
 {
+    if (LIKELY(*handle_field(timer, handle_fields.scheduled) == Py_True
+               && loop_counts_cancelled(loop, 1))) {
+        return 0;
+    }
     static PyObject *name;
     if (name == NULL && (name = PyUnicode_InternFromString("_timer_handle_cancelled")) == NULL) {
         return -1;

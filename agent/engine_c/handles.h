@@ -203,6 +203,10 @@ typedef struct {
 bool loop_iterates_as_stock(PyObject *loop, Iteration *iteration);
 int regular_loops_know_iteration(PyTypeObject *selector_event_loop);
 
+/* Count so many more cancelled timers, as `_timer_handle_cancelled` does: false, with nothing done, of a
+   loop that is to be told in its own way. */
+bool loop_counts_cancelled(PyObject *loop, long more);
+
 /* Whether its `call_at` is the one that was told of. */
 bool loop_calls_own_call_at(PyObject *loop);
 void regular_loops_call_at(PyObject *method);

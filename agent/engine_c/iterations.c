@@ -123,6 +123,9 @@ pop_timer(PyObject *heap)
 static int
 count_down_cancelled(PyObject *loop)
 {
+    if (LIKELY(loop_counts_cancelled(loop, -1))) {
+        return 0;
+    }
     PyObject *count = PyObject_GetAttr(loop, names.cancelled_count);
     PyObject *one = count == NULL ? NULL : PyLong_FromLong(1);
     PyObject *less = one == NULL ? NULL : PyNumber_Subtract(count, one);

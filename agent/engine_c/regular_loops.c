@@ -24,6 +24,7 @@ typedef enum {
     LOOP_TIME,
     LOOP_PROCESS_EVENTS,
     LOOP_ADD_CALLBACK,
+    LOOP_TIMER_HANDLE_CANCELLED,
     LOOP_FIELDS
 } LoopField;
 
@@ -36,6 +37,7 @@ static const char *const field_names[LOOP_FIELDS] = {
     [LOOP_CALL_SOON] = "_call_soon", [LOOP_CALL_AT] = "call_at",
     [LOOP_TIME] = "time",            [LOOP_PROCESS_EVENTS] = "_process_events",
     [LOOP_ADD_CALLBACK] = "_add_callback",
+    [LOOP_TIMER_HANDLE_CANCELLED] = "_timer_handle_cancelled",
 };
 static PyObject *interned_names[LOOP_FIELDS];
 
@@ -91,7 +93,8 @@ static const char *const iterated[] = {"_process_events", "_add_callback"};
 static PyObject *iterated_functions[Py_ARRAY_LENGTH(iterated)];
 
 /* What asyncio keeps in the instance; a class may have made a property of it. */
-static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug"};
+static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug",
+                                               "_timer_cancelled_count"};
 
 /* Whether the class has it, and it is `expected`. */
 static bool
@@ -277,6 +280,29 @@ loop_iterates_as_stock(PyObject *loop, Iteration *iteration)
         .clock_resolution = field_of(loop, known, LOOP_CLOCK_RESOLUTION),
         .cancelled_count = field_of(loop, known, LOOP_CANCELLED_COUNT),
     };
+    return true;
+}
+
+bool
+loop_counts_cancelled(PyObject *loop, long more)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    if (UNLIKELY(!known->regular
+                 || field_of(loop, known, LOOP_TIMER_HANDLE_CANCELLED) != NULL)) {
+        return false;
+    }
+    PyObject **values = instance_values(loop);
+    PyObject *count = field_of(loop, known, LOOP_CANCELLED_COUNT);
+    if (UNLIKELY(values == NULL || count == NULL || !PyLong_CheckExact(count))) {
+        return false;
+    }
+    long before = PyLong_AsLong(count);
+    PyObject *after = before == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(before + more);
+    if (UNLIKELY(after == NULL)) {
+        PyErr_Clear();
+        return false;
+    }
+    Py_SETREF(values[known->places[LOOP_CANCELLED_COUNT]], after);
     return true;
 }
 

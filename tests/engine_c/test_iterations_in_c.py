@@ -135,6 +135,26 @@ def test_cancelled_timers_leave_the_heap_and_are_counted_as_with_asyncio() -> No
     alike(scenario)
 
 
+def test_a_loop_that_counts_cancelled_timers_itself_is_told(loop: Any) -> None:
+    told: Log = []
+
+    class Own(type(loop)):  # type: ignore[misc]
+        def _timer_handle_cancelled(self, handle: Any) -> None:
+            told.append("class")
+            super()._timer_handle_cancelled(handle)
+
+    own = Own()
+    own.call_later(1000, int).cancel()
+    own._timer_handle_cancelled = lambda handle: told.append("instance")
+    own.call_later(1000, int).cancel()
+    assert told == ["class", "instance"]
+    assert own._timer_cancelled_count == 1
+    own._timer_cancelled_count = 2
+    run(own)
+    assert own._timer_cancelled_count == 0
+    own.close()
+
+
 def test_a_cancelled_callback_is_left_out_and_the_next_one_runs() -> None:
     def scenario(loop: Any, log: Log) -> None:
         loop.call_soon(lambda: second.cancel())
