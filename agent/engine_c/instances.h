@@ -142,4 +142,11 @@ instance_field(PyObject *instance, PyObject *name, Py_ssize_t *place)
     return *place < 0 ? NULL : values[*place];
 }
 
+/* Of a dictionary: another one whenever it has changed, and one that no other has. */
+static inline uint64_t
+dictionary_version(PyObject *dict)
+{
+    return ((PyDictObject *)dict)->ma_version_tag;
+}
+
 #endif

@@ -4,7 +4,8 @@
    its connection.  A protocol that is not in it is called straight through, and so is one that is
    executing already. */
 
-#include "engine.h"
+#include "instances.h" /* first: what it includes has other needs */
+
 #include "structmember.h"
 
 /* What a protocol's callbacks run as; the instrumentation derives from it. */
@@ -20,21 +21,54 @@ static PyObject *string_transport;
 
 /* ---- the table ---- */
 
+#define REMEMBERED_BITS 10
+
+/* What was found for a protocol, and is in the table while that has this version.  Asked for every time
+   data arrives: the look-up itself makes an integer of an address. */
+typedef struct {
+    const PyObject *protocol; /* compared, never read */
+    PyObject *found;          /* borrowed, or NULL */
+    uint64_t version;
+} Remembered;
+
+static Remembered remembered[1 << REMEMBERED_BITS];
+
+static inline Remembered *
+place_of(const PyObject *protocol)
+{
+    /* By the golden ratio: addresses of objects of one class are multiples of much the same. */
+    uint64_t spread = (uint64_t)(uintptr_t)protocol * UINT64_C(0x9E3779B97F4A7C15);
+    return &remembered[spread >> (64 - REMEMBERED_BITS)];
+}
+
+/* False without memory. */
+static bool
+look_up(Remembered *place, const PyObject *protocol, uint64_t version)
+{
+    PyObject *address = PyLong_FromVoidPtr((void *)protocol);
+    if (address == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    *place = (Remembered){protocol, PyDict_GetItemWithError(connected, address), version};
+    Py_DECREF(address);
+    return true;
+}
+
 /* What is in the table for this protocol: borrowed, or NULL with no exception set. */
 static PyObject *
-found_for(PyObject *protocol)
+found_for(const PyObject *protocol)
 {
     if (connected == NULL || PyDict_GET_SIZE(connected) == 0) {
         return NULL;
     }
-    PyObject *address = PyLong_FromVoidPtr(protocol);
-    if (address == NULL) {
-        PyErr_Clear();
+    uint64_t version = dictionary_version(connected);
+    Remembered *place = place_of(protocol);
+    if (UNLIKELY(place->protocol != protocol || place->version != version)
+        && !look_up(place, protocol, version)) {
         return NULL;
     }
-    PyObject *found = PyDict_GetItemWithError(connected, address);
-    Py_DECREF(address);
-    return found;
+    return place->found;
 }
 
 /* The connection of this protocol: a new reference, or NULL with no exception set. */

@@ -112,6 +112,36 @@ def test_a_transport_that_cannot_be_had_is_no_resource(protocol: Any, how: str) 
     assert events.names(executing) == ["init", "before", "after"]
 
 
+def test_it_executes_as_what_is_in_the_table_now(protocol: Any) -> None:
+    first, second = Transport(), Transport()
+    with record():
+        connection = connect(protocol, first)
+        seen = [protocol.told()[1] for _ in range(2)]
+        connect(protocol, second)
+        seen += [protocol.told()[1] for _ in range(2)]
+        del connected[id(protocol)]
+        assert [protocol.told()[0] for _ in range(2)] == [1, 1]
+        connected[id(protocol)] = connection
+        seen.append(protocol.told()[1])
+        connected.clear()
+        assert protocol.told()[0] == 1
+    assert seen == [first, first, second, second, first]
+
+
+def test_each_of_many_protocols_executes_as_its_own_transport() -> None:
+    protocols = [Protocol() for _ in range(3000)]
+    transports = [Transport() for _ in protocols]
+    try:
+        with record():
+            for protocol, transport in zip(protocols, transports, strict=True):
+                connect(protocol, transport)
+            for _ in range(2):
+                assert [protocol.told()[1] for protocol in protocols] == transports
+    finally:
+        for protocol in protocols:
+            connected.pop(id(protocol), None)
+
+
 def test_what_is_no_connection_is_called_straight_through(protocol: Any) -> None:
     with record() as events:
         for nothing in (Connected(), object(), None):
