@@ -325,6 +325,7 @@ if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
             iterations.LOOP,
             iterations.SELECTOR,
             iterations.KEY,
+            iterations.places(),
             iterations.look_around,
         )
     for _name, _method in LOOP_METHODS.items():

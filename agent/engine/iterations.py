@@ -6,7 +6,11 @@ and selectors of another kind, asyncio's own `_run_once` runs, with either engin
 
 import selectors
 from asyncio import selector_events
+from collections import deque
+from collections.abc import Callable
 from typing import Any
+
+from .run_places import Place, place_in
 
 LOOP: Any = selector_events.BaseSelectorEventLoop
 SELECTOR: Any = getattr(selectors, "EpollSelector", None)
@@ -47,6 +51,58 @@ def are_known() -> bool:
 def _is_known(function: object, names: str) -> bool:
     code = getattr(function, "__code__", None)
     return code is not None and set(code.co_names) <= set(names.split())
+
+
+class _Left(Exception):
+    """A call has failed."""
+
+
+class _Probe:
+    """Just enough of a loop, of its selector and of a handle to fail one call."""
+
+    _scheduled = ()
+    _timer_cancelled_count = 0
+    _stopping = True
+    _debug = False
+    _cancelled = False
+    _clock_resolution = 0.0
+
+    def __init__(self, failing: str) -> None:
+        self._ready = deque([self])
+        self._selector = self
+        self._fd_to_key: dict[int, object] = {}
+        setattr(self, failing, self._fail)
+
+    def _fail(self, *_: object) -> None:
+        raise _Left
+
+    def select(self, timeout: float) -> tuple[()]:
+        """Nothing is ready."""
+        return ()
+
+    def _process_events(self, events: object) -> None: ...
+
+    def time(self) -> float:
+        """No time passes."""
+        return 0.0
+
+
+def _place(function: Callable[..., Any], failing: str) -> Place | None:
+    try:
+        function(_Probe(failing))
+    except _Left as left:
+        return place_in(left, function.__code__)
+    raise RuntimeError(f"expected {function.__qualname__} to call {failing}")
+
+
+def places() -> tuple[Place | None, ...]:
+    """Where the calls are that an error comes through: of `select`, in that of `poll`, and of
+    `_run`."""
+    return (
+        _place(LOOP._run_once, "select"),
+        _place(SELECTOR.select, "poll"),
+        _place(LOOP._run_once, "_run"),
+    )
 
 
 def look_around() -> None:

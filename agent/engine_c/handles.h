@@ -71,6 +71,11 @@ frames_are_watched(void)
            || thread->coroutine_origin_tracking_depth != 0;
 }
 
+/* What an iteration of a loop looks at, each borrowed; NULL is what the loop does not have. */
+typedef struct {
+    PyObject *ready, *scheduled, *stopping, *selector, *clock_resolution, *cancelled_count;
+} Iteration;
+
 /* ---- handles.c ---------------------------------------------------------------------------- */
 
 /* A thousand tasks at a time are no rare sight; and what is not allocated anew brings the next
@@ -163,6 +168,28 @@ int polling_know(PyTypeObject *selector, PyTypeObject *key);
 /* Of any handle, whoever made it; -1 with an exception set. */
 int handle_is_cancelled(PyObject *handle);
 
+/* Whether an iteration of the loop is as asyncio has it, and what it looks at; else asyncio's own is to
+   be called. */
+bool iteration_begins(PyObject *loop, Iteration *now);
+
+/* ---- timer_heap.c ------------------------------------------------------------------------- */
+
+/* Whether asyncio is to look at its heap itself. */
+bool heap_is_for_asyncio(Iteration *now);
+
+/* Make it so that the first timer is not cancelled: 1, or 0 if then asyncio is to go on; -1 with an
+   exception set. */
+int heap_drop_cancelled(PyObject *loop, Iteration *now);
+
+/* For how long to ask the selector, in seconds: a new reference, or NULL with an exception set. */
+PyObject *heap_wait(Iteration *now);
+
+/* Put the timers that are due into the queue; -1 with an exception set. */
+int heap_queue_due(PyObject *loop, double resolution);
+
+/* Remember what `asyncio.base_events` works with; -1 with an exception set. */
+int heap_know(PyObject *base_events);
+
 /* ---- running.c ---------------------------------------------------------------------------- */
 
 /* `_run()` of both types. */
@@ -190,13 +217,9 @@ bool loop_is_plain(PyObject *loop);
 PyObject *regular_loop_queue(PyObject *loop);
 PyObject *regular_loop_heap(PyObject *loop);
 
-/* The same queue of any loop that has one. */
+/* The same queue of any loop that has one; and of one that is plain. */
 PyObject *loop_queue(PyObject *loop);
-
-/* What an iteration of a loop looks at, each borrowed; NULL is what the loop does not have. */
-typedef struct {
-    PyObject *ready, *scheduled, *stopping, *selector, *clock_resolution, *cancelled_count;
-} Iteration;
+PyObject *plain_loop_queue(PyObject *loop);
 
 /* Whether an iteration of the loop does what asyncio's selector loops have written, out of debug mode,
    with a clock and methods of theirs. */

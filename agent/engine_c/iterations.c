@@ -1,30 +1,22 @@
 /* An iteration of a loop: what asyncio's `_run_once` does on its selector loops, without its frame.
 
-   Cancelled timers leave the heap, the selector is asked (polling.c), what is due joins the queue,
-   and every callback that is in the queue by then has its turn.  What the program can see of it is as
-   asyncio has it: so is what it may replace or patch, and then asyncio's own `_run_once` is called.
-   A callback may change any of it: the rest of the queue waits for the next iteration then. */
-
-#include <math.h>
+   Cancelled timers leave the heap (timer_heap.c), the selector is asked (polling.c), what is due joins
+   the queue (ready_queue.c), and every callback that is in the queue by then has its turn.  What the
+   program can see of it is as asyncio has it: so is what it may replace or patch, and then asyncio's
+   own `_run_once` is called; and the lines of asyncio in the traceback of what comes through.  A
+   callback may change any of it: the rest of the queue waits for the next iteration then. */
 
 #include "handles.h"
+#include "tracebacks.h"
 
 /* A handle that does not enter the interpreter does not let it look for signals, nor for threads that
    want to run: after so many at most, it is entered. */
 #define CALLBACKS_WITHOUT_A_LOOK 64
 
-static PyObject *heap_module, *heap_namespace, *heappop;
-static PyObject *time_module, *time_namespace, *monotonic;
-static PyObject *loop_namespace; /* of asyncio.base_events */
-static PyObject *look_around;    /* a function in Python that does nothing */
-static double longest_wait;      /* seconds */
-static long few_timers;          /* of so many all may be cancelled, of more that part */
-static double most_cancelled;
-
-static struct {
-    PyObject *heapq, *heappop, *time, *monotonic, *cancelled, *scheduled, *when, *run;
-    PyObject *cancelled_count;
-} names;
+static PyObject *look_around; /* a function in Python that does nothing */
+static PyObject *stock_run_once, *stock_select;
+static Place selecting, polling, running; /* `poll` is called in `select` */
+static PyObject *name_cancelled, *name_run;
 
 /* ---- a handle, whoever's it is ---- */
 
@@ -40,177 +32,22 @@ handle_is_cancelled(PyObject *handle)
             return 1;
         }
     }
-    PyObject *cancelled = PyObject_GetAttr(handle, names.cancelled);
+    PyObject *cancelled = PyObject_GetAttr(handle, name_cancelled);
     int is = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
     Py_XDECREF(cancelled);
     return is;
 }
 
-static inline bool
-is_usual_timer(PyObject *timer)
-{
-    return Py_IS_TYPE(timer, TimerHandle_Type) || Py_IS_TYPE(timer, stock_timer_handle);
-}
+/* ---- what is ready ---- */
 
-/* Its time; false, with no exception set, if it is no float. */
-static inline bool
-time_of(PyObject *timer, double *when)
-{
-    PyObject *kept = is_usual_timer(timer) ? *handle_field(timer, handle_fields.when) : NULL;
-    if (UNLIKELY(kept == NULL || !PyFloat_CheckExact(kept))) {
-        return false;
-    }
-    *when = PyFloat_AS_DOUBLE(kept);
-    return true;
-}
-
-/* ---- the clock and the heap ---- */
-
-static inline bool
-has(PyObject *namespace, PyObject *name, PyObject *expected)
-{
-    PyObject *found = PyDict_GetItemWithError(namespace, name);
-    if (UNLIKELY(found == NULL && PyErr_Occurred())) {
-        PyErr_Clear();
-    }
-    return found == expected;
-}
-
-/* Whether what `time()` and the heap are made of is what asyncio finds where nobody has patched it. */
-static bool
-timers_are_stock(void)
-{
-    return has(loop_namespace, names.time, time_module)
-           && has(time_namespace, names.monotonic, monotonic)
-           && has(loop_namespace, names.heapq, heap_module)
-           && has(heap_namespace, names.heappop, heappop);
-}
-
-/* Sets the time of the loop; -1 with an exception set. */
+/* As if what is raised had come through that line; -1. */
 static int
-tell_time(double *now)
+through(PyObject *function, const Place *place)
 {
-    PyObject *told = PyObject_CallNoArgs(monotonic);
-    if (UNLIKELY(told == NULL)) {
-        return -1;
-    }
-    *now = PyFloat_AsDouble(told);
-    Py_DECREF(told);
-    return UNLIKELY(*now == -1.0 && PyErr_Occurred()) ? -1 : 0;
-}
-
-/* Take the first timer from the heap: a new reference, or NULL with an exception set. */
-static PyObject *
-pop_timer(PyObject *heap)
-{
-    Py_INCREF(heap);
-    PyObject *timer = PyObject_CallOneArg(heappop, heap);
-    Py_DECREF(heap);
-    if (UNLIKELY(timer == NULL)) {
-        return NULL;
-    }
-    if (LIKELY(is_usual_timer(timer))) {
-        handle_set(timer, handle_fields.scheduled, Py_False);
-    }
-    else if (PyObject_SetAttr(timer, names.scheduled, Py_False) < 0) {
-        Py_CLEAR(timer);
-    }
-    return timer;
-}
-
-/* ---- before the selector is asked ---- */
-
-static int
-count_down_cancelled(PyObject *loop)
-{
-    if (LIKELY(loop_counts_cancelled(loop, -1))) {
-        return 0;
-    }
-    PyObject *count = PyObject_GetAttr(loop, names.cancelled_count);
-    PyObject *one = count == NULL ? NULL : PyLong_FromLong(1);
-    PyObject *less = one == NULL ? NULL : PyNumber_Subtract(count, one);
-    int done = less == NULL ? -1 : PyObject_SetAttr(loop, names.cancelled_count, less);
-    Py_XDECREF(less);
-    Py_XDECREF(one);
-    Py_XDECREF(count);
-    return done;
-}
-
-/* What epoll is to be asked with, in seconds: a new reference, or NULL with an exception set. */
-static PyObject *
-wait_until(double when)
-{
-    double now;
-    if (tell_time(&now) < 0) {
-        return NULL;
-    }
-    double wait = when - now;
-    if (wait > longest_wait) {
-        wait = longest_wait;
-    }
-    /* epoll counts milliseconds; nothing is to be woken before its time. */
-    return wait > 0 ? PyFloat_FromDouble(ceil(wait * 1e3) * 1e-3) : PyLong_FromLong(0);
-}
-
-static PyObject *
-how_long(Iteration *now)
-{
-    if (Py_SIZE(now->ready) > 0 || now->stopping == Py_True) {
-        return PyLong_FromLong(0);
-    }
-    double when = 0;
-    if (PyList_GET_SIZE(now->scheduled) == 0
-        || !time_of(PyList_GET_ITEM(now->scheduled, 0), &when)) {
-        return PyLong_FromLong(-1);
-    }
-    return wait_until(when);
-}
-
-/* ---- after it has been asked ---- */
-
-/* Whether a timer is due: -1 with an exception set. */
-static int
-is_due(PyObject *timer, double end)
-{
-    double when;
-    if (LIKELY(time_of(timer, &when))) {
-        return when < end;
-    }
-    PyObject *kept = PyObject_GetAttr(timer, names.when);
-    PyObject *limit = kept == NULL ? NULL : PyFloat_FromDouble(end);
-    int later = limit == NULL ? -1 : PyObject_RichCompareBool(kept, limit, Py_GE);
-    Py_XDECREF(limit);
-    Py_XDECREF(kept);
-    return later < 0 ? -1 : !later;
-}
-
-/* Put the timers that are due into the queue. */
-static int
-queue_due(PyObject *loop, double resolution)
-{
-    PyObject *heap = regular_loop_heap(loop);
-    double now;
-    if (heap == NULL || PyList_GET_SIZE(heap) == 0) {
-        return 0;
-    }
-    if (tell_time(&now) < 0) {
-        return -1;
-    }
-    while ((heap = regular_loop_heap(loop)) != NULL && PyList_CheckExact(heap)
-           && PyList_GET_SIZE(heap) > 0) {
-        int due = is_due(PyList_GET_ITEM(heap, 0), now + resolution);
-        if (due <= 0) {
-            return due;
-        }
-        PyObject *timer = pop_timer(heap);
-        PyObject *queue = timer == NULL ? NULL : loop_queue(loop);
-        int queued = queue == NULL ? -1 : queue_append(queue, timer);
-        Py_XDECREF(timer);
-        if (queued < 0) {
-            return -1;
-        }
-    }
-    return 0;
+    PyObject *error = raised_take();
+    traceback_add_frame(error, function, place);
+    raised_again(error);
+    return -1;
 }
 
 static PyObject *
@@ -219,7 +56,7 @@ run(PyObject *handle)
     if (LIKELY(Py_IS_TYPE(handle, Handle_Type) || Py_IS_TYPE(handle, TimerHandle_Type))) {
         return handle_run(handle, NULL);
     }
-    return PyObject_CallMethodNoArgs(handle, names.run);
+    return PyObject_CallMethodNoArgs(handle, name_run);
 }
 
 /* Run the first one of the queue, unless it is cancelled. */
@@ -259,12 +96,12 @@ run_ready(PyObject *loop)
         return -1;
     }
     for (Py_ssize_t nth = 1; nth <= number; nth++) {
-        if (UNLIKELY(!loop_is_plain(loop) || (queue = loop_queue(loop)) == NULL)) {
+        if (UNLIKELY((queue = plain_loop_queue(loop)) == NULL)) {
             return 0;
         }
         if (UNLIKELY(run_next(queue) < 0
                      || (nth % CALLBACKS_WITHOUT_A_LOOK == 0 && enter_interpreter() < 0))) {
-            return -1;
+            return through(stock_run_once, &running);
         }
     }
     return 0;
@@ -272,34 +109,8 @@ run_ready(PyObject *loop)
 
 /* ---- the whole ---- */
 
-/* Whether asyncio is to make its heap anew, of which so much is cancelled. */
-static bool
-heap_is_stale(Iteration *now)
-{
-    Py_ssize_t number = PyList_GET_SIZE(now->scheduled);
-    if (LIKELY(number <= few_timers)) {
-        return false;
-    }
-    double cancelled = now->cancelled_count == NULL ? -1 : PyLong_AsDouble(now->cancelled_count);
-    if (UNLIKELY(cancelled < 0)) {
-        PyErr_Clear();
-        return true;
-    }
-    return cancelled / (double)number > most_cancelled;
-}
-
-/* Whether asyncio is to look at its heap itself. */
-static bool
-heap_is_for_asyncio(Iteration *now)
-{
-    double when;
-    return PyList_GET_SIZE(now->scheduled) > 0
-           && (heap_is_stale(now) || !time_of(PyList_GET_ITEM(now->scheduled, 0), &when)
-               || !timers_are_stock());
-}
-
-static bool
-can_iterate(PyObject *loop, Iteration *now)
+bool
+iteration_begins(PyObject *loop, Iteration *now)
 {
     return loop_iterates_as_stock(loop, now) && now->ready != NULL && queue_is_usual(now->ready)
            && now->scheduled != NULL && PyList_CheckExact(now->scheduled)
@@ -309,30 +120,18 @@ can_iterate(PyObject *loop, Iteration *now)
            && !frames_are_watched();
 }
 
-/* Make it so that the first timer is not cancelled: 1, or 0 if then asyncio is to go on; -1 with an
-   exception set. */
+/* Ask the selector for so long, and queue what is ready: -1 with an exception set. */
 static int
-drop_cancelled(PyObject *loop, Iteration *now)
+ask_selector(PyObject *loop, PyObject *selector, PyObject *timeout)
 {
-    while (PyList_GET_SIZE(now->scheduled) > 0) {
-        int cancelled = handle_is_cancelled(PyList_GET_ITEM(now->scheduled, 0));
-        if (LIKELY(cancelled == 0)) {
-            return 1;
-        }
-        if (cancelled < 0 || count_down_cancelled(loop) < 0) {
-            return -1;
-        }
-        PyObject *dropped = pop_timer(now->scheduled);
-        if (dropped == NULL) {
-            return -1;
-        }
-        Py_DECREF(dropped);
-        /* Comparing timers may run code of the program's. */
-        if (!can_iterate(loop, now)) {
-            return 0;
-        }
+    PyObject *events = selector_poll(selector, timeout);
+    if (UNLIKELY(events == NULL)) {
+        through(stock_select, &polling);
+        return through(stock_run_once, &selecting);
     }
-    return 1;
+    int queued = selector_queue(loop, selector, events);
+    Py_DECREF(events);
+    return queued;
 }
 
 static int
@@ -340,13 +139,11 @@ iterate(PyObject *loop, Iteration *now)
 {
     double resolution = PyFloat_AS_DOUBLE(now->clock_resolution);
     PyObject *selector = Py_NewRef(now->selector);
-    PyObject *timeout = how_long(now);
-    PyObject *events = timeout == NULL ? NULL : selector_poll(selector, timeout);
-    int done = events == NULL ? -1 : selector_queue(loop, selector, events);
-    Py_XDECREF(events);
+    PyObject *timeout = heap_wait(now);
+    int done = timeout == NULL ? -1 : ask_selector(loop, selector, timeout);
     Py_XDECREF(timeout);
     Py_DECREF(selector);
-    if (done < 0 || queue_due(loop, resolution) < 0) {
+    if (UNLIKELY(done < 0 || heap_queue_due(loop, resolution) < 0)) {
         return -1;
     }
     return run_ready(loop);
@@ -356,9 +153,9 @@ static PyObject *
 run_once(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     Iteration now;
-    int mine = PyVectorcall_NARGS(nargsf) == 1 && kwnames == NULL && can_iterate(args[0], &now);
+    int mine = PyVectorcall_NARGS(nargsf) == 1 && kwnames == NULL && iteration_begins(args[0], &now);
     if (LIKELY(mine)) {
-        mine = drop_cancelled(args[0], &now);
+        mine = heap_drop_cancelled(args[0], &now);
     }
     if (UNLIKELY(mine == 0)) {
         return method_call_original(method, args, nargsf, kwnames);
@@ -368,90 +165,51 @@ run_once(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwnam
 
 /* ---- what asyncio has ---- */
 
+/* Where the calls are whose errors come through; -1 with an exception set. */
 static int
-intern_names(void)
+know_places(PyObject *places)
 {
-    const struct {
-        PyObject **place;
-        const char *name;
-    } wanted[] = {
-        {&names.heapq, "heapq"},
-        {&names.heappop, "heappop"},
-        {&names.time, "time"},
-        {&names.monotonic, "monotonic"},
-        {&names.cancelled, "_cancelled"},
-        {&names.scheduled, "_scheduled"},
-        {&names.when, "_when"},
-        {&names.run, "_run"},
-        {&names.cancelled_count, "_timer_cancelled_count"},
-    };
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
-        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
-        if (*wanted[nth].place == NULL) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* A module that asyncio.base_events has imported, its namespace and a function of it: -1 with an
-   exception set. */
-static int
-look_up(PyObject *module_name, PyObject *name, PyObject **module, PyObject **namespace,
-        PyObject **function)
-{
-    *module = PyDict_GetItemWithError(loop_namespace, module_name);
-    if (*module == NULL || !PyModule_Check(*module)
-        || (*function = PyObject_GetAttr(*module, name)) == NULL) {
-        PyErr_Format(PyExc_TypeError, "expected asyncio to have imported %U", module_name);
+    PyObject *in_select, *select, *run;
+    if (!PyArg_ParseTuple(places, "OOO:make_run_once", &select, &in_select, &run)) {
         return -1;
     }
-    Py_INCREF(*module);
-    *namespace = Py_NewRef(PyModule_GetDict(*module));
-    return 0;
+    return place_set(&selecting, select) < 0 || place_set(&polling, in_select) < 0
+                   || place_set(&running, run) < 0
+               ? -1
+               : 0;
 }
 
 static int
-look_up_limits(void)
+know_names(void)
 {
-    PyObject *wait = PyDict_GetItemString(loop_namespace, "MAXIMUM_SELECT_TIMEOUT");
-    PyObject *few = PyDict_GetItemString(loop_namespace, "_MIN_SCHEDULED_TIMER_HANDLES");
-    PyObject *most = PyDict_GetItemString(loop_namespace, "_MIN_CANCELLED_TIMER_HANDLES_FRACTION");
-    if (wait == NULL || few == NULL || most == NULL) {
-        PyErr_SetString(PyExc_TypeError, "expected asyncio.base_events as Python has it");
-        return -1;
-    }
-    longest_wait = PyFloat_AsDouble(wait);
-    few_timers = PyLong_AsLong(few);
-    most_cancelled = PyFloat_AsDouble(most);
-    return PyErr_Occurred() ? -1 : 0;
+    name_cancelled = PyUnicode_InternFromString("_cancelled");
+    name_run = PyUnicode_InternFromString("_run");
+    return name_cancelled == NULL || name_run == NULL ? -1 : 0;
 }
 
-/* make_run_once(base_events, loop, selector, key, look_around): what to put in place of `_run_once`.
-   `loop` and `selector` are the classes whose methods are written out here, and `key` that of what
-   the selector keeps. */
+/* make_run_once(base_events, loop, selector, key, places, look_around): what to put in place of
+   `_run_once`.  `loop` and `selector` are the classes whose methods are written out here, `key` that of
+   what the selector keeps; `places` are where `_run_once` calls `select`, `select` calls `poll`, and
+   `_run_once` calls `_run`. */
 static PyObject *
 make_run_once(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *base_events, *loop, *selector, *key, *look;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!O!:make_run_once", &PyModule_Type, &base_events,
+    PyObject *base_events, *loop, *selector, *key, *places, *look;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!O!O!:make_run_once", &PyModule_Type, &base_events,
                           &PyType_Type, &loop, &PyType_Type, &selector, &PyType_Type, &key,
-                          &PyFunction_Type, &look)) {
+                          &PyTuple_Type, &places, &PyFunction_Type, &look)) {
         return NULL;
     }
-    loop_namespace = Py_NewRef(PyModule_GetDict(base_events));
     look_around = Py_NewRef(look);
-    if (intern_names() < 0 || look_up_limits() < 0
-        || look_up(names.heapq, names.heappop, &heap_module, &heap_namespace, &heappop) < 0
-        || look_up(names.time, names.monotonic, &time_module, &time_namespace, &monotonic) < 0
+    stock_run_once = PyObject_GetAttrString(loop, "_run_once");
+    stock_select = PyObject_GetAttrString(selector, "select");
+    if (stock_run_once == NULL || stock_select == NULL || know_places(places) < 0
+        || know_names() < 0 || heap_know(base_events) < 0
         || polling_know((PyTypeObject *)selector, (PyTypeObject *)key) < 0
         || regular_loops_know_iteration((PyTypeObject *)loop) < 0) {
         return NULL;
     }
-    PyObject *original = PyObject_GetAttrString(loop, "_run_once");
-    PyObject *method = original == NULL ? NULL : method_new(run_once, original);
-    Py_XDECREF(original);
-    return method;
+    return method_new(run_once, stock_run_once);
 }
 
 static PyMethodDef functions[] = {

@@ -252,6 +252,13 @@ loop_queue(PyObject *loop)
 }
 
 PyObject *
+plain_loop_queue(PyObject *loop)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    return is_plain(loop, known) ? field_of(loop, known, LOOP_READY) : NULL;
+}
+
+PyObject *
 regular_loop_heap(PyObject *loop)
 {
     KnownClass *known = known_class(Py_TYPE(loop));

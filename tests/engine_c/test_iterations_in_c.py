@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from asyncio import base_events, selector_events
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -450,6 +451,39 @@ def test_a_wait_that_is_interrupted_is_left_and_the_loop_goes_on(loop: Any) -> N
     finally:
         signal.signal(signal.SIGALRM, before)
     busy(loop)
+
+
+def test_asyncios_lines_stand_in_the_traceback_of_what_comes_through() -> None:
+    """As they do without us, frame by frame and line by line."""
+
+    class Left(BaseException):
+        """Of the program's."""
+
+    def leave(*_: object) -> None:
+        raise Left
+
+    def scenario(loop: Any, log: Log) -> None:
+        before = signal.signal(signal.SIGALRM, leave)
+        for prepare in (
+            lambda: loop.call_soon(sys.exit, 1),
+            lambda: signal.setitimer(signal.ITIMER_REAL, 0.01),
+        ):
+            prepare()
+            with pytest.raises((Left, SystemExit)) as raised:
+                loop.run_forever()
+            log.append(
+                [
+                    (frame.f_code.co_name, line)
+                    for frame, line in traceback.walk_tb(raised.value.__traceback__)
+                ]
+            )
+        signal.signal(signal.SIGALRM, before)
+
+    log = alike(scenario)
+    assert [[name for name, _ in frames[-3:]] for frames in log] == [
+        ["run_forever", "_run_once", "_run"],
+        ["_run_once", "select", "leave"],
+    ]
 
 
 def test_a_loop_that_runs_in_a_callback_of_another_is_itself(loop: Any) -> None:
