@@ -118,9 +118,11 @@ if twin.IN_C and not handle_classes.keeps_stock and _are_asyncios() and not TYPE
     from sys import version_info
 
     from .._engine import know_stream_transports, make_read_ready, make_write
-    from . import handles as handles
 
     try:
+        # Whether a loop is as asyncio has it is known from then on.
+        from . import handles as handles
+
         _buffer = deque if version_info >= (3, 12) else bytearray
         know_stream_transports(STREAM_TRANSPORT, socket.socket, _buffer, _calls())
         STREAM_METHODS = {

@@ -142,6 +142,9 @@ regular_socket(TransportValues values)
 bool
 transport_is_on_plain_loop(PyObject *transport)
 {
+    if (UNLIKELY(!Py_IS_TYPE(transport, transport_type))) {
+        return false;
+    }
     PyObject *loop = *(PyObject **)((char *)transport + place_of_loop);
     return loop != NULL && loop_is_plain(loop);
 }
@@ -155,8 +158,8 @@ socket_method(SocketMethod method)
 }
 
 /* What `recv` allocates, a page table's worth for a few bytes, may go back to the system each time.  So
-   this is received into, and what has arrived copied out; by one thread at a time, as the GIL is
-   not held meanwhile. */
+   this is received into, and what has arrived copied out; by one at a time, as the GIL is not held
+   meanwhile and signals are handled: others `recv`. */
 static PyObject *received;      /* a bytearray */
 static PyObject *into_received; /* the arguments of `recv_into` */
 static PyObject *at_once;       /* and those of `recv` */

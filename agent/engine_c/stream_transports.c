@@ -154,11 +154,13 @@ receives_by_stock(PyObject *transport, TransportValues values)
 static inline PyObject *
 readable(PyObject *transport)
 {
+    if (UNLIKELY(!transport_is_on_plain_loop(transport))) {
+        return NULL;
+    }
     TransportValues values = regular_transport(transport);
     return LIKELY(values != NULL && receives_by_stock(transport, values)
                   && transport_value(values, CONN_LOST) == zero
-                  && transport_value(values, MAX_SIZE) == NULL
-                  && transport_is_on_plain_loop(transport))
+                  && transport_value(values, MAX_SIZE) == NULL)
                ? regular_socket(values)
                : NULL;
 }

@@ -24,7 +24,7 @@ typedef enum {
 } TransportField;
 
 /* What such a transport keeps, each at `transport_places[field]`; the values are borrowed, and NULL is
-   what it has not.  They are good until code of the program may have run. */
+   what it does not have.  They are good until code of the program may have run. */
 typedef PyObject *const *TransportValues;
 
 extern Py_ssize_t transport_places[TRANSPORT_FIELDS]; /* -1: no transport has it */
@@ -45,10 +45,12 @@ PyObject *transport_attribute(PyObject *transport, TransportField field);
 /* Its socket, if it can be read from and written to by the functions below: borrowed, or NULL. */
 PyObject *regular_socket(TransportValues values);
 
-/* Whether its loop is as asyncio has it, and not in debug mode. */
+/* Whether it is of asyncio's class, and its loop is as asyncio has it and not in debug mode.  May run code
+   of a loop's class: asked before the values. */
 bool transport_is_on_plain_loop(PyObject *transport);
 
-/* What has arrived, as `recv` of RECEIVED_AT_ONCE gives it; and what `send` returns.  NULL with an exception set. */
+/* What has arrived, as `recv` of RECEIVED_AT_ONCE gives it; and what `send` returns.  NULL with an
+   exception set. */
 PyObject *socket_receive(PyObject *socket);
 PyObject *socket_send(PyObject *socket, PyObject *data);
 

@@ -72,6 +72,7 @@ def usual(whole: Package) -> list[str]:
 
 HANDLES = "handles are of asyncio's own classes"
 FUTURES = "futures are of a class in Python"
+SOCKETS = "sockets are read and written by asyncio"
 
 FAILURES = {
     "def make_handles(*classes): raise TypeError('expected a slot _when')": (
@@ -97,6 +98,10 @@ FAILURES = {
     "def know_tasks(task, step, steps): engine.know_tasks(task, str, frozenset())": (
         HANDLES,
         "the events of a task that waits for a future: expected ",
+    ),
+    "def know_stream_transports(*what): raise TypeError('expected _loop to be a slot')": (
+        SOCKETS,
+        "TypeError: expected _loop to be a slot",
     ),
     "def make_future(*what): raise TypeError('expected Future.cancel to be a method in C')": (
         FUTURES,
