@@ -153,6 +153,17 @@ known_method(PyObject *method)
     return NULL;
 }
 
+/* A text that comes with request after request, as the one object that is known by its identity: takes
+   the reference to it, NULL as well. */
+static PyObject *
+interned(PyObject *text)
+{
+    if (text != NULL && PyUnicode_CheckExact(text) && !PyUnicode_CHECK_INTERNED(text)) {
+        PyUnicode_InternInPlace(&text);
+    }
+    return text;
+}
+
 /* Note what a request asks for, and the headers that it carries, if any. */
 static int
 ask(SpanLifetime *span, PyObject *method, PyObject *scheme, PyObject *carrier)
@@ -161,11 +172,12 @@ ask(SpanLifetime *span, PyObject *method, PyObject *scheme, PyObject *carrier)
     Py_XSETREF(span->name, Py_NewRef(known == NULL ? name_http : known));
     Py_CLEAR(span->attributes);
     PyObject **said = &span->attributes;
-    if (attributes_add(said, key_method, known == NULL ? name_other : known) < 0
-        || attributes_add(said, key_scheme, scheme) < 0) {
-        return -1;
-    }
-    return carrier == NULL ? 0 : attributes_add_own(said, key_carrier, carrier);
+    scheme = interned(Py_NewRef(scheme));
+    int failed = attributes_add(said, key_method, known == NULL ? name_other : known) < 0
+        || attributes_add(said, key_scheme, scheme) < 0
+        || (carrier != NULL && attributes_add_own(said, key_carrier, carrier) < 0);
+    Py_DECREF(scheme);
+    return failed ? -1 : 0;
 }
 
 /* asked(lifetime, method, scheme, header, names=CARRIED) */
@@ -331,7 +343,7 @@ whole(SpanLifetime *span, PyObject *template)
     PyObject *mount = id == NULL ? NULL : PyDict_GetItemWithError(mounts, id);
     Py_XDECREF(id);
     if (mount != NULL) {
-        return PyUnicode_Concat(mount, template);
+        return interned(PyUnicode_Concat(mount, template));
     }
     return PyErr_Occurred() ? NULL : Py_NewRef(template);
 }
