@@ -320,14 +320,12 @@ if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
     know_run(_stock_run, *run_places(_stock_run))
     LOOP_METHODS = make_loop_methods(asyncio.base_events, deque)
     if iterations.are_known():
-        LOOP_METHODS["_run_once"] = make_run_once(
-            asyncio.base_events,
-            iterations.LOOP,
-            iterations.SELECTOR,
-            iterations.KEY,
-            iterations.places(),
-            iterations.look_around,
-        )
+        try:
+            LOOP_METHODS["_run_once"] = make_run_once(
+                asyncio.base_events, *iterations.written_out()
+            )
+        except Exception as error:
+            twin.slower["an iteration of a loop is asyncio's"] = twin.on_one_line(error)
     for _name, _method in LOOP_METHODS.items():
         # What every class has: the rest is the original's, and asked of it.
         for _attribute in ("__doc__", "__module__"):

@@ -12,13 +12,12 @@ from typing import Any
 
 from .run_places import Place, place_in
 
-LOOP: Any = selector_events.BaseSelectorEventLoop
-SELECTOR: Any = getattr(selectors, "EpollSelector", None)
-KEY = selectors.SelectorKey
+_LOOP: Any = selector_events.BaseSelectorEventLoop
+_SELECTOR: Any = getattr(selectors, "EpollSelector", None)
 
 _LOOKED_UP: tuple[tuple[Any, str, str], ...] = (
     (
-        LOOP,
+        _LOOP,
         "_run_once",
         "MAXIMUM_SELECT_TIMEOUT _MIN_CANCELLED_TIMER_HANDLES_FRACTION _MIN_SCHEDULED_TIMER_HANDLES"
         " _cancelled _clock_resolution _current_handle _debug _format_handle _process_events _ready"
@@ -26,15 +25,15 @@ _LOOKED_UP: tuple[tuple[Any, str, str], ...] = (
         " heapq len logger max min popleft range select slow_callback_duration time warning",
     ),
     (
-        LOOP,
+        _LOOP,
         "_process_events",
         "EVENT_READ EVENT_WRITE _add_callback _cancelled _remove_reader _remove_writer data fileobj"
         " selectors",
     ),
-    (LOOP, "_add_callback", "_cancelled _ready append"),
-    (LOOP, "time", "monotonic time"),
+    (_LOOP, "_add_callback", "_cancelled _ready append"),
+    (_LOOP, "time", "monotonic time"),
     (
-        SELECTOR,
+        _SELECTOR,
         "select",
         "EPOLLIN EPOLLOUT EVENT_READ EVENT_WRITE InterruptedError _NOT_EPOLLIN _NOT_EPOLLOUT"
         " _fd_to_key _key_from_fd _selector append ceil events get len math max poll select",
@@ -95,14 +94,20 @@ def _place(function: Callable[..., Any], failing: str) -> Place | None:
     raise RuntimeError(f"expected {function.__qualname__} to call {failing}")
 
 
-def places() -> tuple[Place | None, ...]:
+def _places() -> tuple[Place | None, ...]:
     """Where the calls are that an error comes through: of `select`, in that of `poll`, and of
     `_run`."""
     return (
-        _place(LOOP._run_once, "select"),
-        _place(SELECTOR.select, "poll"),
-        _place(LOOP._run_once, "_run"),
+        _place(_LOOP._run_once, "select"),
+        _place(_SELECTOR.select, "poll"),
+        _place(_LOOP._run_once, "_run"),
     )
+
+
+def written_out() -> tuple[Any, ...]:
+    """The classes whose methods C writes out, that of a selector's keys, where the calls are, and what
+    lets the interpreter look around."""
+    return _LOOP, _SELECTOR, selectors.SelectorKey, _places(), look_around
 
 
 def look_around() -> None:

@@ -144,7 +144,7 @@ def test_a_loop_that_counts_cancelled_timers_itself_is_told(loop: Any) -> None:
             told.append("class")
             super()._timer_handle_cancelled(handle)
 
-    own = Own()
+    own: Any = Own()
     own.call_later(1000, int).cancel()
     own._timer_handle_cancelled = lambda handle: told.append("instance")
     own.call_later(1000, int).cancel()
@@ -158,6 +158,7 @@ def test_a_loop_that_counts_cancelled_timers_itself_is_told(loop: Any) -> None:
 
 def test_a_cancelled_callback_is_left_out_and_the_next_one_runs() -> None:
     def scenario(loop: Any, log: Log) -> None:
+        second: Any = None
         loop.call_soon(lambda: second.cancel())
         second = loop.call_soon(log.append, "second")
         loop.call_soon(log.append, "third")
