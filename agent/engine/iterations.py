@@ -105,8 +105,8 @@ def _places() -> tuple[Place | None, ...]:
 
 
 def written_out() -> tuple[Any, ...]:
-    """The classes whose methods C writes out, that of a selector's keys, where the calls are, and what
-    lets the interpreter look around."""
+    """The classes whose methods C writes out, that of a selector's keys, where the calls are, and
+    what lets the interpreter look around."""
     return _LOOP, _SELECTOR, selectors.SelectorKey, _places(), look_around
 
 
