@@ -172,6 +172,17 @@ int handle_is_cancelled(PyObject *handle);
    be called. */
 bool iteration_begins(PyObject *loop, Iteration *now);
 
+/* ---- loop_answers.c ----------------------------------------------------------------------- */
+
+/* Whether what a loop tells the time by is what asyncio finds where nobody has patched it; and that
+   time: a new reference, or NULL with an exception set. */
+bool clock_is_stock(void);
+PyObject *clock_tell(void);
+
+/* Add what answers in place of asyncio's methods; -1 with an exception set. */
+typedef int (*AddMethod)(PyObject *methods, const char *name, vectorcallfunc call);
+int loop_answers_make(PyObject *base_events, PyObject *methods, AddMethod add);
+
 /* ---- timer_heap.c ------------------------------------------------------------------------- */
 
 /* Whether asyncio is to look at its heap itself. */
@@ -230,9 +241,16 @@ int regular_loops_know_iteration(PyTypeObject *selector_event_loop);
    loop that is to be told in its own way. */
 bool loop_counts_cancelled(PyObject *loop, long more);
 
+/* What a loop keeps as asyncio's own do: whether it is in debug mode, and the thread that runs it.  Each
+   borrowed; NULL of any other loop. */
+PyObject *regular_loop_debug(PyObject *loop);
+PyObject *regular_loop_thread(PyObject *loop);
+
 /* Whether its `call_at` is the one that was told of. */
 bool loop_calls_own_call_at(PyObject *loop);
-void regular_loops_call_at(PyObject *method);
+
+/* What stands in place of asyncio's methods: name -> method. */
+void regular_loops_own(PyObject *methods);
 
 /* Remember what stands in the classes while nobody has patched them; -1 with an exception set. */
 int regular_loops_know(PyTypeObject *base_event_loop);

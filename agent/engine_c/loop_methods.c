@@ -337,8 +337,8 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "expected the handles to be made before");
         return NULL;
     }
-    if (intern_names() < 0 || queue_know((PyTypeObject *)deque) < 0 || look_up_modules(base_events) == NULL
-        || regular_loops_know(stock.base_event_loop) < 0) {
+    if (intern_names() < 0 || queue_know((PyTypeObject *)deque) < 0
+        || look_up_modules(base_events) == NULL        || regular_loops_know(stock.base_event_loop) < 0) {
         return NULL;
     }
     PyObject *methods = PyDict_New();
@@ -346,11 +346,12 @@ make_loop_methods(PyObject *Py_UNUSED(module), PyObject *args)
         || add_method(methods, "call_soon_threadsafe", call_soon_threadsafe) < 0
         || add_method(methods, "call_at", call_at) < 0
         || add_method(methods, "call_later", call_later) < 0
-        || add_method(methods, "create_future", create_future) < 0) {
+        || add_method(methods, "create_future", create_future) < 0
+        || loop_answers_make(base_events, methods, add_method) < 0) {
         Py_XDECREF(methods);
         return NULL;
     }
-    regular_loops_call_at(PyDict_GetItemString(methods, "call_at"));
+    regular_loops_own(methods);
     return methods;
 }
 

@@ -19,6 +19,7 @@ typedef enum {
     LOOP_SELECTOR,
     LOOP_CLOCK_RESOLUTION,
     LOOP_CANCELLED_COUNT,
+    LOOP_THREAD,
     LOOP_CALL_SOON, /* these of a loop that has its own */
     LOOP_CALL_AT,
     LOOP_TIME,
@@ -34,6 +35,7 @@ static const char *const field_names[LOOP_FIELDS] = {
     [LOOP_STOPPING] = "_stopping",   [LOOP_SELECTOR] = "_selector",
     [LOOP_CLOCK_RESOLUTION] = "_clock_resolution",
     [LOOP_CANCELLED_COUNT] = "_timer_cancelled_count",
+    [LOOP_THREAD] = "_thread_id",
     [LOOP_CALL_SOON] = "_call_soon", [LOOP_CALL_AT] = "call_at",
     [LOOP_TIME] = "time",            [LOOP_PROCESS_EVENTS] = "_process_events",
     [LOOP_ADD_CALLBACK] = "_add_callback",
@@ -86,15 +88,17 @@ static const char *const relied_on[] = {"_call_soon", "_check_closed", "_timer_h
                                         "get_debug"};
 static PyObject *relied_on_functions[Py_ARRAY_LENGTH(relied_on)];
 static PyObject *stock_time;
-static PyObject *own_call_at; /* what stands in place of asyncio's: `call_later` calls it */
+
+/* What stands in place of asyncio's methods, and does the same: name -> method; or NULL. */
+static PyObject *own_methods;
 
 /* What an iteration calls, and asyncio's: NULL before they are told of. */
 static const char *const iterated[] = {"_process_events", "_add_callback"};
 static PyObject *iterated_functions[Py_ARRAY_LENGTH(iterated)];
 
 /* What asyncio keeps in the instance; a class may have made a property of it. */
-static const char *const kept_in_instance[] = {"_ready", "_scheduled", "_closed", "_debug",
-                                               "_timer_cancelled_count"};
+static const char *const kept_in_instance[] = {"_ready",  "_scheduled", "_closed",
+                                               "_debug",  "_thread_id", "_timer_cancelled_count"};
 
 /* Whether the class has it, and it is `expected`. */
 static bool
@@ -108,6 +112,14 @@ class_has(PyTypeObject *type, const char *name, PyObject *expected)
     return found == expected;
 }
 
+/* Whether the class has it as asyncio has it, or what stands in its place. */
+static bool
+class_has_stock(PyTypeObject *type, const char *name, PyObject *stock)
+{
+    PyObject *own = own_methods == NULL ? NULL : PyDict_GetItemString(own_methods, name);
+    return class_has(type, name, stock) || (own != NULL && class_has(type, name, own));
+}
+
 static bool
 class_is_regular(PyTypeObject *type)
 {
@@ -115,7 +127,7 @@ class_is_regular(PyTypeObject *type)
         return false;
     }
     for (size_t nth = 0; nth < Py_ARRAY_LENGTH(relied_on); nth++) {
-        if (!class_has(type, relied_on[nth], relied_on_functions[nth])) {
+        if (!class_has_stock(type, relied_on[nth], relied_on_functions[nth])) {
             return false;
         }
     }
@@ -145,8 +157,9 @@ look_at_class(PyTypeObject *type, KnownClass *known)
 {
     known->type = NULL;
     bool regular = class_is_regular(type);
-    bool has_stock_time = class_has(type, "time", stock_time);
-    bool has_own_call_at = class_has(type, "call_at", own_call_at);
+    bool has_stock_time = class_has_stock(type, "time", stock_time);
+    bool has_own_call_at = own_methods != NULL && class_has(type, "call_at",
+                                                            PyDict_GetItemString(own_methods, "call_at"));
     bool iterates = has_stock_time && class_iterates_as_stock(type);
     *known = (KnownClass){.type = type, .version = type->tp_version_tag, .regular = regular,
                           .stock_time = has_stock_time, .own_call_at = has_own_call_at,
@@ -313,6 +326,20 @@ loop_counts_cancelled(PyObject *loop, long more)
     return true;
 }
 
+PyObject *
+regular_loop_debug(PyObject *loop)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    return known->regular ? field_of(loop, known, LOOP_DEBUG) : NULL;
+}
+
+PyObject *
+regular_loop_thread(PyObject *loop)
+{
+    KnownClass *known = known_class(Py_TYPE(loop));
+    return known->regular ? field_of(loop, known, LOOP_THREAD) : NULL;
+}
+
 bool
 loop_calls_own_call_at(PyObject *loop)
 {
@@ -374,7 +401,7 @@ regular_loops_know_iteration(PyTypeObject *selector_event_loop)
 }
 
 void
-regular_loops_call_at(PyObject *method)
+regular_loops_own(PyObject *methods)
 {
-    own_call_at = Py_XNewRef(method);
+    own_methods = Py_XNewRef(methods);
 }

@@ -8,14 +8,13 @@
 #include "handles.h"
 
 static PyObject *heap_module, *heap_namespace, *heappop;
-static PyObject *time_module, *time_namespace, *monotonic;
 static PyObject *loop_namespace; /* of asyncio.base_events */
 static double longest_wait;      /* seconds */
 static long few_timers;          /* of so many all may be cancelled, of more that part */
 static double most_cancelled;
 
 static struct {
-    PyObject *heapq, *heappop, *time, *monotonic, *scheduled, *when, *cancelled_count;
+    PyObject *heapq, *heappop, *scheduled, *when, *cancelled_count;
 } names;
 
 /* ---- a timer, whoever's it is ---- */
@@ -54,9 +53,7 @@ has(PyObject *namespace, PyObject *name, PyObject *expected)
 static bool
 timers_are_stock(void)
 {
-    return has(loop_namespace, names.time, time_module)
-           && has(time_namespace, names.monotonic, monotonic)
-           && has(loop_namespace, names.heapq, heap_module)
+    return clock_is_stock() && has(loop_namespace, names.heapq, heap_module)
            && has(heap_namespace, names.heappop, heappop);
 }
 
@@ -64,7 +61,7 @@ timers_are_stock(void)
 static int
 tell_time(double *now)
 {
-    PyObject *told = PyObject_CallNoArgs(monotonic);
+    PyObject *told = clock_tell();
     if (UNLIKELY(told == NULL)) {
         return -1;
     }
@@ -246,8 +243,6 @@ intern_names(void)
     } wanted[] = {
         {&names.heapq, "heapq"},
         {&names.heappop, "heappop"},
-        {&names.time, "time"},
-        {&names.monotonic, "monotonic"},
         {&names.scheduled, "_scheduled"},
         {&names.when, "_when"},
         {&names.cancelled_count, "_timer_cancelled_count"},
@@ -261,21 +256,19 @@ intern_names(void)
     return 0;
 }
 
-/* A module that asyncio.base_events has imported, its namespace and a function of it: -1 with an
+/* The module that asyncio.base_events has imported, its namespace and a function of it: -1 with an
    exception set. */
 static int
-look_up(PyObject *module_name, PyObject *name, PyObject **module, PyObject **namespace,
-        PyObject **function)
+look_up_heap(void)
 {
-    *module = PyDict_GetItemWithError(loop_namespace, module_name);
-    if (*module == NULL || !PyModule_Check(*module)
-        || (*function = PyObject_GetAttr(*module, name)) == NULL) {
-        PyErr_Format(PyExc_TypeError, "expected asyncio to have imported %U", module_name);
+    heap_module = Py_XNewRef(PyDict_GetItemWithError(loop_namespace, names.heapq));
+    if (heap_module == NULL || !PyModule_Check(heap_module)) {
+        PyErr_SetString(PyExc_TypeError, "expected asyncio to have imported heapq");
         return -1;
     }
-    Py_INCREF(*module);
-    *namespace = Py_NewRef(PyModule_GetDict(*module));
-    return 0;
+    heap_namespace = Py_NewRef(PyModule_GetDict(heap_module));
+    heappop = PyObject_GetAttr(heap_module, names.heappop);
+    return heappop == NULL ? -1 : 0;
 }
 
 static int
@@ -298,10 +291,5 @@ int
 heap_know(PyObject *base_events)
 {
     loop_namespace = Py_NewRef(PyModule_GetDict(base_events));
-    if (intern_names() < 0 || look_up_limits() < 0
-        || look_up(names.heapq, names.heappop, &heap_module, &heap_namespace, &heappop) < 0
-        || look_up(names.time, names.monotonic, &time_module, &time_namespace, &monotonic) < 0) {
-        return -1;
-    }
-    return 0;
+    return intern_names() < 0 || look_up_limits() < 0 || look_up_heap() < 0 ? -1 : 0;
 }
