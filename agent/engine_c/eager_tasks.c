@@ -129,9 +129,12 @@ init_bracketed(PyObject *task, PyObject *init, PyObject *coroutine, PyObject *ke
     }
     Lifetime *previous = (Lifetime *)Py_NewRef((PyObject *)state->current);
     Py_INCREF((PyObject *)state);
+    bool outer = state->steps;
     event_enter(state, lifetime, task);
     int failed = construct(task, init, coroutine, keywords);
     step_over(state, lifetime, previous, outcome_after(state, lifetime, task, failed));
+    /* What is awaited from here on is what the outer step awaits again. */
+    state->steps = outer;
     Py_DECREF((PyObject *)state);
     Py_DECREF((PyObject *)previous);
     Py_DECREF((PyObject *)lifetime);

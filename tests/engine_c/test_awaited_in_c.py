@@ -204,6 +204,37 @@ def test_what_an_eager_task_awaits_is_settled_at_once_by_who_made_the_task() -> 
     assert lines.index("promise_resolve f") < lines.index("after m")
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are of 3.12 and later")
+def test_a_step_that_has_made_an_eager_task_lends_what_it_awaits() -> None:
+    seen: list[type] = []
+
+    class Awaited:
+        """Looks at the future's class while the step awaits it."""
+
+        def __init__(self, future: Any) -> None:
+            self.future = future
+
+        def __await__(self) -> Iterator[Any]:
+            waiting = self.future.__await__()
+            seen.append(type(self.future))
+            return waiting  # type: ignore[no-any-return]
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        make: Any = asyncio.Task
+        await make(asyncio.sleep(0), loop=loop, eager_start=True)
+        before = new_future()
+        make(outcome(before), loop=loop, eager_start=True)
+        future = new_future()
+        loop.call_soon(before.set_result, 1)
+        loop.call_soon(future.set_result, 5)
+        return await outcome(Awaited(future))
+
+    with record():
+        assert asyncio.run(main()) == "5"
+    assert seen == [STOCK]
+
+
 def test_one_that_is_constructed_again_is_awaited_again(runner: asyncio.Runner) -> None:
     async def main() -> list[str]:
         future = new_future()
