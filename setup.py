@@ -11,7 +11,7 @@ PTH = os.path.join("sitecustomize", "whence.pth")
 
 OPTIONS = [] if os.name == "nt" else ["-std=c11", "-O3", "-fvisibility=hidden"]
 if sys.platform == "linux":
-    # A call of the interpreter goes through no stub: a tenth of what is fetched for an event were these.
+    # Calls of the interpreter go through no stub: these were a tenth of what is fetched for an event.
     OPTIONS.append("-fno-plt")
 
 ENGINE = Extension(

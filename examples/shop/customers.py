@@ -89,17 +89,18 @@ class Customer:
 
 
 async def main(address: str, number: int, seconds: float | None) -> None:
-    """Let so many customers visit the shop until SIGINT, SIGTERM or the end of that time."""
+    """Let so many customers visit the shop until SIGINT, SIGTERM, the end of that time, or nobody
+    serves them any more."""
     leaving = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(name, leaving.set)
     clock = Clock()
     visitors = [asyncio.create_task(_bring(address, clock, index)) for index in range(number)]
-    with suppress(TimeoutError):
-        await asyncio.wait_for(leaving.wait(), seconds)
-    for visitor in visitors:
-        visitor.cancel()
+    told = asyncio.create_task(leaving.wait())
+    await asyncio.wait([told, *visitors], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in (told, *visitors):
+        task.cancel()
     outcomes = await asyncio.gather(*visitors, return_exceptions=True)
     print(clock, flush=True)
     for outcome in outcomes:
