@@ -11,7 +11,7 @@ PTH = os.path.join("sitecustomize", "whence.pth")
 
 OPTIONS = [] if os.name == "nt" else ["-std=c11", "-O3", "-fvisibility=hidden"]
 if sys.platform == "linux":
-    # Calls of the interpreter go through no stub: these were a tenth of what is fetched for an event.
+    # Calls of the interpreter go through no stub: stubs are code to fetch as well.
     OPTIONS.append("-fno-plt")
 
 ENGINE = Extension(
