@@ -19,6 +19,9 @@ Application = Callable[..., Awaitable[Any]]
 _REQUESTS = ("http", "websocket")
 """Types of ASGI scopes; the third is the life of the server."""
 
+_ANSWERS = ("http.response.start", "websocket.http.response.start")
+"""Messages that begin an answer, with its status."""
+
 _SWITCHED, _SWITCHED_IN_HTTP_2 = 101, 200
 """The statuses that accept a websocket."""
 
@@ -90,16 +93,17 @@ class Served:
 
     def note(self, message: object) -> None:
         """The application sends this."""
-        if not self._started and (type(message) is dict or isinstance(message, Mapping)):
-            status = self._status_in(message)
-            if status is not None:
-                self._start(status)
-
-    def _status_in(self, message: Mapping[str, Any]) -> int | None:
-        kind = message.get("type")
-        if kind in ("http.response.start", "websocket.http.response.start"):
+        if self._started or not (type(message) is dict or isinstance(message, Mapping)):
+            return
+        if message.get("type") in _ANSWERS:
             status = message.get("status")
-            return status if isinstance(status, int) else None
+        else:
+            status = self._status_of_websocket(message)
+        if isinstance(status, int):
+            self._start(status)
+
+    def _status_of_websocket(self, message: Mapping[str, Any]) -> int | None:
+        kind = message.get("type")
         if kind == "websocket.accept":
             is_old = str(self._asgi_scope.get("http_version", "1.1")).startswith("1")
             return _SWITCHED if is_old else _SWITCHED_IN_HTTP_2
@@ -107,7 +111,8 @@ class Served:
 
     def finish(self, outcome: str) -> None:
         """It has been answered, or never will be."""
-        _unanswered.pop(self._key, None)
+        if not self._started:
+            _unanswered.pop(self._key, None)
         close_request(self._scope, outcome)
 
 

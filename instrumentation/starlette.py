@@ -1,6 +1,7 @@
 """Routes of Starlette, and so of FastAPI: known as soon as the router has found one."""
 
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 from starlette import routing
@@ -28,6 +29,12 @@ def _see_fastapi(patches: Patches) -> None:
 
 
 def _note_route(route: Any, scope: Any = None, *_: Any, **__: Any) -> None:
+    # Said for every request, and nearly all are of this kind.
+    if type(scope) is dict and "fastapi" not in scope:
+        template, endpoint = getattr(route, "path_format", None), getattr(route, "endpoint", None)
+        if type(template) is str and type(endpoint) is FunctionType:
+            routed(template, endpoint)
+            return
     routed(_template(route, scope), _endpoint(route, scope))
 
 
