@@ -9,6 +9,7 @@
 #include "handles.h"
 
 static PyTypeObject *selector_type; /* EpollSelector; NULL where there is none */
+static PyTypeObject *epoll_type;
 static PyObject *stock_select, *stock_key_from_fd; /* the latter NULL in Pythons without it */
 static PyTypeObject *key_type;
 static unsigned int selector_version;
@@ -50,6 +51,17 @@ look_at_selectors(void)
     return true;
 }
 
+/* Whether what it asks, and what it keeps, is what its constructor makes. */
+static inline bool
+is_initialized(PyObject *selector)
+{
+    static Py_ssize_t place_of_epoll, place_of_keys;
+    PyObject *epoll = instance_field(selector, names.selector, &place_of_epoll);
+    PyObject *keys = instance_field(selector, names.fd_to_key, &place_of_keys);
+    return LIKELY(epoll != NULL && Py_IS_TYPE(epoll, epoll_type) && keys != NULL
+                  && PyDict_CheckExact(keys));
+}
+
 bool
 selector_is_stock(PyObject *selector)
 {
@@ -61,7 +73,7 @@ selector_is_stock(PyObject *selector)
         && !look_at_selectors()) {
         return false;
     }
-    return instance_field(selector, names.select, &place) == NULL;
+    return instance_field(selector, names.select, &place) == NULL && is_initialized(selector);
 }
 
 /* ---- asking it ---- */
@@ -72,11 +84,11 @@ selector_poll(PyObject *selector, PyObject *timeout)
     static Py_ssize_t place_of_epoll, place_of_keys;
     PyObject *epoll = instance_field(selector, names.selector, &place_of_epoll);
     PyObject *keys = instance_field(selector, names.fd_to_key, &place_of_keys);
-    if (UNLIKELY(epoll == NULL || keys == NULL || !PyDict_CheckExact(keys))) {
-        PyErr_SetString(PyExc_AttributeError, "expected a selector to have been initialized");
+    if (UNLIKELY(epoll == NULL || keys == NULL)) {
+        PyErr_SetString(PyExc_AttributeError, "_selector");
         return NULL;
     }
-    Py_ssize_t registered = PyDict_GET_SIZE(keys);
+    Py_ssize_t registered = PyDict_CheckExact(keys) ? PyDict_GET_SIZE(keys) : 0;
     PyObject *most = PyLong_FromSsize_t(registered > 0 ? registered : 1);
     if (UNLIKELY(most == NULL)) {
         return NULL;
@@ -95,15 +107,32 @@ selector_poll(PyObject *selector, PyObject *timeout)
 
 /* ---- queueing the handles ---- */
 
+/* What of these events the key is for, as `select` says it: a new reference. */
+static PyObject *
+asked_for(PyObject *key, long events)
+{
+    PyObject *wanted = PyObject_GetAttrString(key, "events");
+    PyObject *all = wanted == NULL ? NULL : PyLong_FromLong(events);
+    PyObject *mask = all == NULL ? NULL : PyNumber_And(all, wanted);
+    Py_XDECREF(all);
+    Py_XDECREF(wanted);
+    return mask;
+}
+
 /* Leave one to asyncio: of a descriptor that not the loop has registered. */
 static int
-leave_to_loop(PyObject *loop, PyObject *key, long mask)
+leave_to_loop(PyObject *loop, PyObject *key, long events)
 {
-    PyObject *events = Py_BuildValue("[(Ol)]", key, mask);
-    PyObject *done = events == NULL
+    int is_one = PyObject_IsTrue(key);
+    if (is_one <= 0) {
+        return is_one;
+    }
+    PyObject *mask = asked_for(key, events);
+    PyObject *ready = mask == NULL ? NULL : Py_BuildValue("[(ON)]", key, mask);
+    PyObject *done = ready == NULL
         ? NULL
-        : PyObject_CallMethodOneArg(loop, names.process_events, events);
-    Py_XDECREF(events);
+        : PyObject_CallMethodOneArg(loop, names.process_events, ready);
+    Py_XDECREF(ready);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -136,7 +165,7 @@ static int
 queue_key(PyObject *loop, PyObject *key, long polled)
 {
     long events = (polled & ~EPOLL_IN ? EVENT_WRITE : 0) | (polled & ~EPOLL_OUT ? EVENT_READ : 0);
-    if (UNLIKELY(!Py_IS_TYPE(key, key_type))) {
+    if (UNLIKELY(!Py_IS_TYPE(key, key_type) || PyTuple_GET_SIZE(key) != KEY_SIZE)) {
         return leave_to_loop(loop, key, events);
     }
     long wanted = PyLong_AsLong(PyTuple_GET_ITEM(key, EVENTS));
@@ -145,7 +174,7 @@ queue_key(PyObject *loop, PyObject *key, long polled)
     }
     PyObject *data = PyTuple_GET_ITEM(key, DATA);
     if (UNLIKELY(!PyTuple_CheckExact(data) || PyTuple_GET_SIZE(data) != 2)) {
-        return leave_to_loop(loop, key, events & wanted);
+        return leave_to_loop(loop, key, events);
     }
     PyObject *fileobj = PyTuple_GET_ITEM(key, FILEOBJ);
     if (events & wanted & EVENT_READ
@@ -182,9 +211,9 @@ selector_queue(PyObject *loop, PyObject *selector, PyObject *events)
 {
     static Py_ssize_t place;
     PyObject *keys = instance_field(selector, names.fd_to_key, &place);
-    if (UNLIKELY(keys == NULL)) {
-        PyErr_SetString(PyExc_AttributeError, "_fd_to_key");
-        return -1;
+    if (UNLIKELY(keys == NULL || !PyDict_CheckExact(keys) || !PyList_CheckExact(events))) {
+        /* A handler of signals has replaced what it was asked with. */
+        return 0;
     }
     Py_INCREF(keys);
     int done = 0;
@@ -236,6 +265,13 @@ polling_know(PyTypeObject *selector, PyTypeObject *key)
     if (stock_key_from_fd == NULL) {
         PyErr_Clear();
     }
+    PyObject *epoll = PyObject_GetAttrString((PyObject *)selector, "_selector_cls");
+    if (epoll == NULL || !PyType_Check(epoll)) {
+        PyErr_SetString(PyExc_TypeError, "expected the class of what a selector asks");
+        Py_XDECREF(epoll);
+        return -1;
+    }
+    epoll_type = (PyTypeObject *)epoll;
     key_type = (PyTypeObject *)Py_NewRef(key);
     selector_type = (PyTypeObject *)Py_NewRef(selector);
     return 0;

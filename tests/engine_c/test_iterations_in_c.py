@@ -330,6 +330,55 @@ def test_a_selector_that_selects_in_its_own_way_is_asked(
     assert len(log) == asked
 
 
+@pytest.mark.parametrize("polled", [None, 5, [None], [(1,)], [("a", "b")], [(1, 2, 3)]])
+def test_what_another_epoll_says_is_taken_as_asyncio_takes_it(polled: Any) -> None:
+    """Whatever it is: where that fails, it fails alike, and the interpreter goes on."""
+
+    class Epoll:
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def poll(self, timeout: float, most: int) -> Any:
+            return polled
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+    def scenario(loop: Any, log: Log) -> None:
+        real = loop._selector._selector
+        loop._selector._selector = Epoll(real)
+        try:
+            run(loop)
+        except Exception as error:
+            log.append((type(error), str(error)))
+        log.append("went on")
+        loop._selector._selector = real
+
+    alike(scenario)
+
+
+@pytest.mark.parametrize("fields", [(), (1,), (1, 2, "no mask", (None, None)), (1, 2, 3, None)])
+def test_a_key_of_the_programs_own_making_fails_as_with_asyncio(fields: tuple[Any, ...]) -> None:
+    def scenario(loop: Any, log: Log) -> None:
+        left, right = socket.socketpair()
+        loop._selector.register(left, selectors.EVENT_READ, (None, None))
+        keys = loop._selector._fd_to_key
+        proper = keys[left.fileno()]
+        keys[left.fileno()] = tuple.__new__(selectors.SelectorKey, fields)
+        right.send(b"x")
+        try:
+            run(loop)
+        except Exception as error:
+            log.append(type(error))
+        log.append("went on")
+        keys[left.fileno()] = proper
+        loop._selector.unregister(left)
+        left.close()
+        right.close()
+
+    alike(scenario)
+
+
 def test_a_clock_that_is_patched_is_read(loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = itertools.count(time.monotonic(), 50)
     ran: Log = []
