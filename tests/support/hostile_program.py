@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -555,10 +556,17 @@ def turn(world: World, acts: range) -> None:
             dice.seed(f"{SEED} {number}")
             attempt(partial(dice.choice(list(ACTS.values())), world))
 
+    def stop_in_time() -> None:
+        # No timer: times that are no numbers, or lie, leave asyncio's heap in any order.
+        if time.monotonic() > end:
+            world.loop.stop()
+        else:
+            world.loop.call_soon(stop_in_time)
+
+    end = time.monotonic() + LONGEST
     world.keeps, world.nested = False, 0
-    for one in (do_all, partial(world.loop.call_soon, do_all)):
+    for one in (do_all, partial(world.loop.call_soon, do_all), stop_in_time):
         world.loop.call_soon(one)
-    world.loop.call_later(LONGEST, world.loop.stop)
     world.keeps = True
     world.loop.run_forever()
 
