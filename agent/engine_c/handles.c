@@ -6,7 +6,7 @@
 
    The types are made when asyncio has been imported (`make_handles`); before, there are none. */
 
-#include "handles.h"
+#include "loops.h"
 
 HandleFields handle_fields;
 bool handle_fields_known;

@@ -6,7 +6,7 @@
    own `_run_once` is called; and the lines of asyncio in the traceback of what comes through.  A
    callback may change any of it: the rest of the queue waits for the next iteration then. */
 
-#include "handles.h"
+#include "loops.h"
 #include "tracebacks.h"
 
 /* A handle that does not enter the interpreter does not let it look for signals, nor for threads that
@@ -16,27 +16,7 @@
 static PyObject *look_around; /* a function in Python that does nothing */
 static PyObject *stock_run_once, *stock_select;
 static Place selecting, polling, running; /* `poll` is called in `select` */
-static PyObject *name_cancelled, *name_run;
-
-/* ---- a handle, whoever's it is ---- */
-
-int
-handle_is_cancelled(PyObject *handle)
-{
-    if (LIKELY(PyObject_TypeCheck(handle, stock_handle))) {
-        PyObject *cancelled = *handle_field(handle, handle_fields.cancelled);
-        if (LIKELY(cancelled == Py_False)) {
-            return 0;
-        }
-        if (cancelled == Py_True) {
-            return 1;
-        }
-    }
-    PyObject *cancelled = PyObject_GetAttr(handle, name_cancelled);
-    int is = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
-    Py_XDECREF(cancelled);
-    return is;
-}
+static PyObject *name_run;
 
 /* ---- what is ready ---- */
 
@@ -182,9 +162,8 @@ know_places(PyObject *places)
 static int
 know_names(void)
 {
-    name_cancelled = PyUnicode_InternFromString("_cancelled");
     name_run = PyUnicode_InternFromString("_run");
-    return name_cancelled == NULL || name_run == NULL ? -1 : 0;
+    return name_run == NULL ? -1 : 0;
 }
 
 /* make_run_once(base_events, loop, selector, key, places, look_around): what to put in place of

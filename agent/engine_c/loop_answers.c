@@ -3,7 +3,7 @@
    The constructor of every future and task asks for the first, every timer for the last.  A loop whose
    class keeps it elsewhere, or a clock that somebody has patched: asyncio's own method answers. */
 
-#include "handles.h"
+#include "loops.h"
 
 static PyObject *loop_namespace; /* of asyncio.base_events */
 static PyObject *time_module, *time_namespace, *monotonic;

@@ -7,7 +7,7 @@
    overrides one of them, a test that replaces another, a loop that is closed or in debug mode: all
    see what they would without us. */
 
-#include "handles.h"
+#include "loops.h"
 
 static struct {
     PyObject *context, *write_to_self, *time;

@@ -6,7 +6,7 @@
 
 #include "instances.h" /* first: what it includes has other needs */
 
-#include "handles.h"
+#include "loops.h"
 
 static PyTypeObject *selector_type; /* EpollSelector; NULL where there is none */
 static PyTypeObject *epoll_type;

@@ -2,7 +2,7 @@
 
    A loop may have something else there: then they are looked up. */
 
-#include "handles.h"
+#include "loops.h"
 
 static PyTypeObject *deque_type;
 static PyCFunction append_in_c, popleft_in_c;

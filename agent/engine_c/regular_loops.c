@@ -6,7 +6,7 @@
 
 #include "instances.h" /* first: what it includes has other needs */
 
-#include "handles.h"
+#include "loops.h"
 
 /* ---- what a loop keeps in itself ---- */
 

@@ -6,7 +6,7 @@
 
 #include "instances.h" /* first: what it includes has other needs */
 
-#include "handles.h"
+#include "loops.h"
 #include "stream_transports.h"
 #include "structmember.h"
 

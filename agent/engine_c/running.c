@@ -213,6 +213,24 @@ handle_run_as(PyObject *handle, Lifetime *lifetime, PyObject *task)
     return result;
 }
 
+int
+handle_is_cancelled(PyObject *handle)
+{
+    if (LIKELY(PyObject_TypeCheck(handle, stock_handle))) {
+        PyObject *cancelled = *handle_field(handle, handle_fields.cancelled);
+        if (LIKELY(cancelled == Py_False)) {
+            return 0;
+        }
+        if (cancelled == Py_True) {
+            return 1;
+        }
+    }
+    PyObject *cancelled = PyObject_GetAttrString(handle, "_cancelled");
+    int is = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
+    Py_XDECREF(cancelled);
+    return is;
+}
+
 PyObject *
 handle_run(PyObject *handle, PyObject *Py_UNUSED(ignored))
 {

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "handles.h"
+#include "loops.h"
 
 static PyObject *heap_module, *heap_namespace, *heappop;
 static PyObject *loop_namespace; /* of asyncio.base_events */

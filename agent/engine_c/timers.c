@@ -3,7 +3,7 @@
    Twin of the TimerHandle in agent/engine/handles.py.  Comparing is left to asyncio's functions, but
    for `<` of two timers, by which the loop keeps its heap. */
 
-#include "handles.h"
+#include "loops.h"
 
 #include <math.h>
 
