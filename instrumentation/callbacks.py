@@ -59,11 +59,11 @@ def _failure(see: Callable[[Patches], None]) -> str:
 
 def _see_what_is_registered(patches: Patches) -> None:
     loop: Any = selector_events.BaseSelectorEventLoop
-    patches.replace(loop, "_add_reader", _registering(READER, loop._add_reader))
-    patches.replace(loop, "_add_writer", _registering(WRITER, loop._add_writer))
+    for name, row in (("_add_reader", READER), ("_add_writer", WRITER)):
+        patches.replace(loop, name, _registering(row, found(loop, name)))
     if unix_events is not None:
         loop = unix_events._UnixSelectorEventLoop
-        add = _registering(SIGNAL_HANDLE, loop.add_signal_handler)
+        add = _registering(SIGNAL_HANDLE, found(loop, "add_signal_handler"))
         patches.replace(loop, "add_signal_handler", add)
         patches.wrap(loop, "add_signal_handler", _changing_signals)
         patches.wrap(loop, "remove_signal_handler", _changing_signals)

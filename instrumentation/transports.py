@@ -60,7 +60,7 @@ def install(patches: Patches) -> None:
         patches.wrap(transport, "set_protocol", _set_protocol)
         patches.wrap(transport, "_call_connection_lost", _call_connection_lost)
     for loop, name in _methods_that_connect():
-        _connecting_code.add(getattr(getattr(loop, name), "__code__", None))
+        _connecting_code.add(getattr(found(loop, name), "__code__", None))
         patches.wrap(loop, name, _connect)
     patches.on_undo(connections.clear)
     patches.on_undo(_connecting.clear)
