@@ -299,10 +299,7 @@ static PyMethodDef functions[] = {
 int
 eager_tasks_add(PyObject *module)
 {
-    const struct {
-        PyObject **place;
-        const char *name;
-    } wanted[] = {
+    const WantedName wanted[] = {
         {&name_loop, "loop"},
         {&name_eager_start, "eager_start"},
         {&name_is_running, "is_running"},
@@ -310,11 +307,7 @@ eager_tasks_add(PyObject *module)
         {&name_init, "__init__"},
         {&name_token, "_whence"},
     };
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
-        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
-        if (*wanted[nth].place == NULL) {
-            return -1;
-        }
-    }
-    return PyModule_AddFunctions(module, functions);
+    return names_intern(wanted, Py_ARRAY_LENGTH(wanted)) < 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
 }

@@ -677,6 +677,15 @@ PyObject *future_step(ThreadState *state, PyObject *callback, PyObject *args);
 
 /* ---- module.c ----------------------------------------------------------------------------- */
 
+/* A string that Python has interned, and where it is to be. */
+typedef struct {
+    PyObject **place;
+    const char *name;
+} WantedName;
+
+/* Intern so many; -1 with an exception set. */
+int names_intern(const WantedName *wanted, size_t number);
+
 /* What is shared: the singletons that hot paths look at, and what they call in Python.  All are
    set before the first event, and never NULL from then on but where it says so. */
 typedef struct {

@@ -31,21 +31,11 @@ is_running(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *kwn
                                   : method_call_original(method, args, nargsf, kwnames);
 }
 
-static inline bool
-has(PyObject *namespace, PyObject *name, PyObject *expected)
-{
-    PyObject *found = PyDict_GetItemWithError(namespace, name);
-    if (UNLIKELY(found == NULL && PyErr_Occurred())) {
-        PyErr_Clear();
-    }
-    return found == expected;
-}
-
 bool
 clock_is_stock(void)
 {
-    return has(loop_namespace, name_time, time_module)
-           && has(time_namespace, name_monotonic, monotonic);
+    return namespace_has(loop_namespace, name_time, time_module)
+           && namespace_has(time_namespace, name_monotonic, monotonic);
 }
 
 PyObject *

@@ -261,10 +261,7 @@ create_future(PyObject *method, PyObject *const *args, size_t nargsf, PyObject *
 static int
 intern_names(void)
 {
-    const struct {
-        PyObject **place;
-        const char *name;
-    } wanted[] = {
+    const WantedName wanted[] = {
         {&names.context, "context"},
         {&names.write_to_self, "_write_to_self"},
         {&names.handle, "Handle"},
@@ -276,13 +273,7 @@ intern_names(void)
         {&names.heapq, "heapq"},
         {&names.heappush, "heappush"},
     };
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
-        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
-        if (*wanted[nth].place == NULL) {
-            return -1;
-        }
-    }
-    return 0;
+    return names_intern(wanted, Py_ARRAY_LENGTH(wanted));
 }
 
 /* Of a module that asyncio.base_events has imported: a new reference, or NULL. */

@@ -12,6 +12,17 @@ typedef struct {
     PyObject *ready, *scheduled, *stopping, *selector, *clock_resolution, *cancelled_count;
 } Iteration;
 
+/* Whether what a module's namespace has under this name is `expected`. */
+static inline bool
+namespace_has(PyObject *namespace, PyObject *name, PyObject *expected)
+{
+    PyObject *found = PyDict_GetItemWithError(namespace, name);
+    if (UNLIKELY(found == NULL && PyErr_Occurred())) {
+        PyErr_Clear();
+    }
+    return found == expected;
+}
+
 /* ---- regular_loops.c ---------------------------------------------------------------------- */
 
 /* Whether its class leaves `time()` as asyncio has it. */

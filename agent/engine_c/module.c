@@ -186,6 +186,18 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+int
+names_intern(const WantedName *wanted, size_t number)
+{
+    for (size_t nth = 0; nth < number; nth++) {
+        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
+        if (*wanted[nth].place == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* In the order in which they need each other's types. */
 static int (*const subjects[])(PyObject *module) = {
     histograms_add, resource_types_add, causes_add, lifetimes_add, execution_add,

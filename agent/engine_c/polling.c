@@ -229,10 +229,7 @@ selector_queue(PyObject *loop, PyObject *selector, PyObject *events)
 static int
 intern_names(void)
 {
-    const struct {
-        PyObject **place;
-        const char *name;
-    } wanted[] = {
+    const WantedName wanted[] = {
         {&names.select, "select"},
         {&names.key_from_fd, "_key_from_fd"},
         {&names.selector, "_selector"},
@@ -242,13 +239,7 @@ intern_names(void)
         {&names.remove_writer, "_remove_writer"},
         {&names.process_events, "_process_events"},
     };
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
-        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
-        if (*wanted[nth].place == NULL) {
-            return -1;
-        }
-    }
-    return 0;
+    return names_intern(wanted, Py_ARRAY_LENGTH(wanted));
 }
 
 int

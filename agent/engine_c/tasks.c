@@ -330,10 +330,7 @@ method_of(PyTypeObject *type, const char *name)
 static int
 intern_names(void)
 {
-    const struct {
-        PyObject **place;
-        const char *name;
-    } wanted[] = {
+    const WantedName wanted[] = {
         {&name_token, "_whence"},
         {&name_done, "done"},
         {&name_cancelled, "cancelled"},
@@ -341,13 +338,7 @@ intern_names(void)
         {&name_get_coro, "get_coro"},
         {&name_source_traceback, "_source_traceback"},
     };
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
-        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
-        if (*wanted[nth].place == NULL) {
-            return -1;
-        }
-    }
-    return 0;
+    return names_intern(wanted, Py_ARRAY_LENGTH(wanted));
 }
 
 /* know_tasks(Task, type of a C task's step, functions of a Python task's steps): once. */

@@ -39,22 +39,12 @@ time_of(PyObject *timer, double *when)
 
 /* ---- the clock and the heap ---- */
 
-static inline bool
-has(PyObject *namespace, PyObject *name, PyObject *expected)
-{
-    PyObject *found = PyDict_GetItemWithError(namespace, name);
-    if (UNLIKELY(found == NULL && PyErr_Occurred())) {
-        PyErr_Clear();
-    }
-    return found == expected;
-}
-
 /* Whether what `time()` and the heap are made of is what asyncio finds where nobody has patched it. */
 static bool
 timers_are_stock(void)
 {
-    return clock_is_stock() && has(loop_namespace, names.heapq, heap_module)
-           && has(heap_namespace, names.heappop, heappop);
+    return clock_is_stock() && namespace_has(loop_namespace, names.heapq, heap_module)
+           && namespace_has(heap_namespace, names.heappop, heappop);
 }
 
 /* Sets the time of the loop; -1 with an exception set. */
@@ -237,23 +227,14 @@ heap_drop_cancelled(PyObject *loop, Iteration *now)
 static int
 intern_names(void)
 {
-    const struct {
-        PyObject **place;
-        const char *name;
-    } wanted[] = {
+    const WantedName wanted[] = {
         {&names.heapq, "heapq"},
         {&names.heappop, "heappop"},
         {&names.scheduled, "_scheduled"},
         {&names.when, "_when"},
         {&names.cancelled_count, "_timer_cancelled_count"},
     };
-    for (size_t nth = 0; nth < Py_ARRAY_LENGTH(wanted); nth++) {
-        *wanted[nth].place = PyUnicode_InternFromString(wanted[nth].name);
-        if (*wanted[nth].place == NULL) {
-            return -1;
-        }
-    }
-    return 0;
+    return names_intern(wanted, Py_ARRAY_LENGTH(wanted));
 }
 
 /* The module that asyncio.base_events has imported, its namespace and a function of it: -1 with an
