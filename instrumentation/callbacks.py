@@ -70,12 +70,13 @@ def _see_what_is_registered(patches: Patches) -> None:
 
 
 def _stand_in(patches: Patches) -> None:
-    from whence.engine.handles import LOOP_METHODS, Handle, TimerHandle
+    from whence.engine.handles import LOOP_METHODS, REPLACED, Handle, TimerHandle
 
     patches.replace(events, "Handle", Handle)
     patches.replace(events, "TimerHandle", TimerHandle)
     for name, method in LOOP_METHODS.items():
-        patches.replace(BaseEventLoop, name, method)
+        if found(BaseEventLoop, name) is REPLACED[name]:
+            patches.replace(BaseEventLoop, name, method)
 
 
 def _see_stock(patches: Patches) -> None:

@@ -302,6 +302,9 @@ LOOP_METHODS: dict[str, Any] = {}
 
 With this engine they are asyncio's own, and build our handles by looking up their names."""
 
+REPLACED: dict[str, Any] = {}
+"""Name -> the method that stood there when that was made: where another stands, it stays."""
+
 if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
     from collections import deque
 
@@ -326,6 +329,7 @@ if twin.IN_C and not handle_classes.keeps_stock and not TYPE_CHECKING:
             )
         except Exception as error:
             twin.slower["an iteration of a loop is asyncio's"] = twin.on_one_line(error)
+    REPLACED = {name: getattr(asyncio.BaseEventLoop, name) for name in LOOP_METHODS}
     for _name, _method in LOOP_METHODS.items():
         # What every class has: the rest is the original's, and asked of it.
         for _attribute in ("__doc__", "__module__"):

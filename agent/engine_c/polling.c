@@ -19,7 +19,7 @@ static struct {
     PyObject *remove_reader, *remove_writer, *process_events;
 } names;
 
-/* The two of a SelectorKey. */
+/* What a SelectorKey consists of; a descriptor stands second. */
 enum { FILEOBJ, EVENTS = 2, DATA, KEY_SIZE };
 
 /* Of the module `selectors`, and of epoll: both from Linux. */
@@ -192,6 +192,10 @@ queue_key(PyObject *loop, PyObject *key, long polled)
 static int
 queue_event(PyObject *loop, PyObject *keys, PyObject *event)
 {
+    if (UNLIKELY(!PyTuple_CheckExact(event) || PyTuple_GET_SIZE(event) != 2)) {
+        PyErr_Format(PyExc_TypeError, "expected a descriptor and its events, not %R", event);
+        return -1;
+    }
     long polled = PyLong_AsLong(PyTuple_GET_ITEM(event, 1));
     if (UNLIKELY(polled == -1 && PyErr_Occurred())) {
         return -1;

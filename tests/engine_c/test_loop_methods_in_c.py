@@ -97,6 +97,29 @@ def test_a_class_that_is_patched_later_is_asked(loop: Any, monkeypatch: pytest.M
     assert seen == [str]
 
 
+@pytest.mark.parametrize("name", ["call_soon", "_run_once", "time"])
+def test_a_method_that_is_patched_while_nobody_listens_is_called_when_somebody_does(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    calls: list[str] = []
+    stock = STOCK[name]
+
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return stock(*args, **kwargs)
+
+    with record():
+        """Here the methods are put in, and out again."""
+    monkeypatch.setattr(asyncio.BaseEventLoop, name, patched)
+    with record() as events:
+        loop = asyncio.new_event_loop()
+        loop.call_later(0, loop.stop)
+        run(loop)
+        loop.close()
+    assert calls
+    assert events.ids("TimerHandle")
+
+
 @pytest.mark.parametrize("kind", [Handle, TimerHandle])
 @pytest.mark.parametrize("method", ["__init__", "_run", "cancel"])
 def test_a_handle_that_is_patched_is_as_patched(
